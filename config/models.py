@@ -1,0 +1,189 @@
+"""Providers and models: the typed view of models.toml and of the file laid over it."""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.errors import ModelsError, UserError
+from config.settings import api_key, settings
+
+NANO = 1_000_000_000
+BUILT_IN = Path(__file__).with_name("models.toml")
+
+Sampling = Literal["temperature", "top_p", "frequency_penalty", "presence_penalty", "max_tokens"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Provider(_Frozen):
+    """Where calls go, and the name of the variable that holds its key."""
+
+    name: str
+    base_url: str
+    base_url_env: str | None = None
+    api_key_env: str
+    headers: dict[str, str] = {}
+    flavour: Literal["openrouter", "openai"] = "openai"
+
+    def url(self) -> str:
+        """The address to call: the environment's, else the file's."""
+        known = {
+            "OPENROUTER_BASE_URL": settings().openrouter_base_url,
+            "OPENAI_BASE_URL": settings().openai_base_url,
+        }
+        return known.get(self.base_url_env or "") or self.base_url
+
+    def key(self) -> str | None:
+        """The API key, or None where it is not set."""
+        return api_key(self.api_key_env)
+
+
+class Price(_Frozen):
+    """USD per million tokens."""
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+    cached_input: Decimal | None = Field(None, ge=0)
+    cache_write: Decimal | None = Field(None, ge=0)
+
+    def nano_usd(self, prompt: int, completion: int, cached: int = 0, written: int = 0) -> int:
+        """The cost in nano-dollars of a call; `cached` and `written` tokens are part of `prompt`."""
+        plain = prompt - cached - written
+        total = (
+            plain * self.input
+            + cached * (self.input if self.cached_input is None else self.cached_input)
+            + written * (self.input if self.cache_write is None else self.cache_write)
+            + completion * self.output
+        )
+        # USD per million tokens is 1,000 nano-dollars per token.
+        return int((total * 1000).to_integral_value(ROUND_HALF_EVEN))
+
+    def worst_nano_usd(self) -> tuple[int, int]:
+        """The most that one prompt token and one completion token can cost, in nano-dollars, rounded up."""
+        dearest = max(self.input, self.cached_input or self.input, self.cache_write or self.input)
+        return _ceiling(dearest * 1000), _ceiling(self.output * 1000)
+
+
+class Limits(_Frozen):
+    """What the fleet may use of a model; None is no limit."""
+
+    requests_per_minute: float | None = Field(None, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
+    concurrent_requests: int | None = Field(None, ge=1)
+
+
+class Model(_Frozen):
+    """One model: where it is, what it costs, what it takes."""
+
+    name: str
+    provider: Provider
+    context_window: int = Field(gt=0)
+    max_output_tokens: int = Field(gt=0)
+    price: Price
+    limits: Limits = Limits()
+    token_counting: Literal["actual", "reserved"] = "actual"
+    structured_output: Literal["json_schema", "json_object", "none"] = "none"
+    sampling: frozenset[Sampling] = frozenset()
+    temperature_range: tuple[float, float] = (0.0, 2.0)
+    prompt_caching: Literal["cache_control", "automatic", "none"] = "automatic"
+
+
+def _ceiling(amount: Decimal) -> int:
+    return int(amount.to_integral_value(ROUND_CEILING))
+
+
+def to_nano_usd(usd: float | str | Decimal) -> int:
+    """Dollars, as a provider or a person writes them, in whole nano-dollars."""
+    return int((Decimal(str(usd)) * NANO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above` in place of its own, table by table."""
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        merged[name] = laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def read_toml(path: Path, error: type[UserError]) -> dict[str, Any]:
+    """A TOML file as a dictionary.
+
+    Raises:
+        UserError: of the class `error`, where the file is missing, not UTF-8 or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path}: no such file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: not a TOML file: {problem}.") from None
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {problem.strerror}.") from None
+
+
+def load_models(over: Path | None = None) -> dict[str, Model]:
+    """The built-in models with the file `over` laid over them, by id.
+
+    Raises:
+        ModelsError: every problem of the two files, one sentence each.
+    """
+    raw = read_toml(BUILT_IN, ModelsError)
+    if over is not None:
+        raw = laid_over(raw, read_toml(over, ModelsError))
+    where, problems = over or BUILT_IN, []
+    providers: dict[str, Provider] = {}
+    for name, table in raw.get("providers", {}).items():
+        try:
+            providers[name] = Provider(name=name, **table)
+        except (ValidationError, TypeError) as error:
+            problems += _sentences(error, f"providers.{name}")
+    models: dict[str, Model] = {}
+    for name, table in raw.get("models", {}).items():
+        provider = table.get("provider")
+        if provider not in providers:
+            problems.append(f'models."{name}".provider: "{provider}" is not one of {sorted(providers)}.')
+            continue
+        try:
+            models[name] = Model(**{**table, "name": name, "provider": providers[provider]})
+        except (ValidationError, TypeError) as error:
+            problems += _sentences(error, f'models."{name}"')
+    problems += [f'"{name}": unknown table.' for name in raw if name not in ("providers", "models")]
+    if problems:
+        raise ModelsError("\n".join(f"{where}: {problem}" for problem in problems))
+    return models
+
+
+def _sentences(error: ValidationError | TypeError, prefix: str) -> list[str]:
+    if isinstance(error, TypeError):
+        return [f"{prefix}: {error}."]
+    return [f"{'.'.join([prefix, *map(str, e['loc'])])}: {e['msg']} (is {e['input']!r})." for e in error.errors()]
+
+
+@lru_cache(maxsize=1)
+def models() -> dict[str, Model]:
+    """The models of this process, by id."""
+    return load_models(settings().models_file)
+
+
+def model(name: str) -> Model:
+    """The model of that id.
+
+    Raises:
+        ModelsError: there is none; the message names those that there are.
+    """
+    try:
+        return models()[name]
+    except KeyError:
+        known = ", ".join(sorted(models()))
+        raise ModelsError(
+            f'model "{name}" is not known; there are {known}. Add it to a file named in GENFLEET_MODELS.'
+        ) from None

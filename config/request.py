@@ -1,0 +1,58 @@
+"""The request for one call: what is sent to the provider for an example, as `chat.completions.create` takes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from config.models import Model
+from config.recipe import Recipe
+
+#: Bytes that a provider's own wrapping of a request may add to what we count, such as role markers.
+_WRAPPING = 200
+
+
+def build(recipe: Recipe, model: Model, variables: dict[str, Any], items: int, fraction: float = 0.0) -> dict[str, Any]:
+    """The request for `items` examples with these variables, at that fraction of the job.
+
+    Raises:
+        RecipeError: the prompt cannot be rendered with these variables.
+    """
+    name, schema = recipe.checked_output.request_schema(items)
+    system = recipe.system.strip()
+    request: dict[str, Any] = {"model": model.name}
+    extra: dict[str, Any] = {}
+    if model.structured_output == "json_schema":
+        request["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": name, "strict": True, "schema": schema},
+        }
+        if model.provider.flavour == "openrouter":
+            # Without it OpenRouter takes response_format as a wish and drops it where a provider has none.
+            extra["provider"] = {"require_parameters": True}
+    else:
+        if model.structured_output == "json_object":
+            request["response_format"] = {"type": "json_object"}
+        text = json.dumps(schema, ensure_ascii=False)
+        asked = f"Answer with JSON alone, valid against the schema below.\n\nJSON Schema ({name}):\n{text}"
+        system = f"{system}\n\n{asked}".strip()
+    request["messages"] = [{"role": "user", "content": recipe.render(variables, items)}]
+    if system:
+        request["messages"].insert(0, {"role": "system", "content": _cached(system, model)})
+    request |= recipe.sampling.at(fraction, model.sampling)
+    request["max_tokens"] = recipe.max_tokens_per_call
+    if recipe.fallbacks:
+        extra["models"] = [recipe.model, *recipe.fallbacks]
+    return request | ({"extra_body": extra} if extra else {})
+
+
+def _cached(system: str, model: Model) -> str | list[dict[str, Any]]:
+    if model.prompt_caching != "cache_control":
+        return system
+    return [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
+
+
+def size(request: dict[str, Any]) -> int:
+    """UTF-8 bytes of all that becomes prompt tokens. No tokenizer makes more tokens than bytes."""
+    read = [request["messages"], request.get("response_format")]
+    return len(json.dumps(read, ensure_ascii=False).encode()) + _WRAPPING

@@ -1,0 +1,101 @@
+"""What the environment says: the only reader of environment variables and of `.env`."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config.errors import SettingsError
+
+KEYS_FROM = {
+    "OPENROUTER_API_KEY": "https://openrouter.ai/keys",
+    "OPENAI_API_KEY": "https://platform.openai.com/api-keys",
+}
+
+
+class Settings(BaseSettings):
+    """One reading of the environment; a variable of the process wins over `.env` in the working folder."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    redis_url: str | None = Field(None, alias="REDIS_URL")
+    openrouter_base_url: str | None = Field(None, alias="OPENROUTER_BASE_URL")
+    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL")
+    hf_token: SecretStr | None = Field(None, alias="HF_TOKEN")
+
+    max_concurrent: int | None = Field(None, alias="MAX_CONCURRENT", ge=1)
+    """Calls in flight in the whole fleet, where it is lower than the model's own limit."""
+    batch_delay_ms: int = Field(0, alias="BATCH_DELAY_MS", ge=0)
+    """Milliseconds the producer waits after every 100 examples. Not needed: the fleet keeps the limits."""
+    temperature: float | None = Field(None, alias="TEMPERATURE", ge=0, le=2)
+    """Instead of every recipe's own temperature."""
+    max_tokens: int | None = Field(None, alias="MAX_TOKENS", ge=1)
+    """Instead of every recipe's own max_tokens."""
+
+    models_file: Path | None = Field(None, alias="GENFLEET_MODELS")
+    recipes_folder: Path | None = Field(None, alias="GENFLEET_RECIPES")
+    data: Path = Field(Path("data"), alias="GENFLEET_DATA")
+    queue_depth: int = Field(10_000, alias="GENFLEET_QUEUE_DEPTH", ge=100)
+    """Examples waiting in a model's queue above which a producer waits."""
+    grace_seconds: float = Field(60, alias="GENFLEET_GRACE_SECONDS", ge=0, le=600)
+    """How long a worker that is told to stop lets calls in flight finish."""
+    flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _a_redis_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://")):
+            raise ValueError("must start with redis:// or rediss://")
+        return url
+
+    @field_validator("openrouter_base_url", "openai_base_url")
+    @classmethod
+    def _an_http_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: one line per variable that cannot be used, all at once.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            # A URL may hold a password, so only numbers are repeated back.
+            value = f" ({problem['input']})" if name in _SHOWN else ""
+            reason = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}{value} in the environment or .env: {reason[0].lower()}{reason[1:]}.")
+        raise SettingsError("\n".join(lines)) from None
+
+
+_SHOWN = {"MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "GENFLEET_QUEUE_DEPTH"}
+
+
+def api_key(variable: str) -> str | None:
+    """The API key in `variable`, from the process or `.env`; None where it is not set or empty.
+
+    Keys are read when they are needed and kept nowhere, so that no object that is shown can hold one.
+    """
+    value = os.environ.get(variable) or dotenv_values(".env").get(variable)
+    return value.strip() if value and value.strip() else None
+
+
+def missing_key(variable: str, what: str) -> str:
+    """The sentence for a key that is not set: the variable and where to get one."""
+    where = f" (get one at {KEYS_FROM[variable]})" if variable in KEYS_FROM else ""
+    return f"{what} needs {variable}: set it in the environment or in .env{where}."

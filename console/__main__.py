@@ -1,0 +1,5 @@
+"""`python -m console` is `genfleet`."""
+
+from console.cli import main
+
+main()

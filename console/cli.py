@@ -1,0 +1,39 @@
+"""The `genfleet` command: its groups of subcommands, and what people see of errors."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import redis
+import typer
+from kombu.exceptions import OperationalError
+
+from config.errors import UserError
+from console.commands import demo, follow, jobs, look, run, serve
+
+app = typer.Typer(
+    name="genfleet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A fleet that generates datasets with language models, inside the provider's limits and your budget.",
+)
+for group in (demo, run, follow, jobs, look, serve):
+    group.register(app)
+
+
+def main() -> None:
+    """Runs the command; exit code 2 for a user's mistake, 1 for a failed run, never a traceback for either."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        app()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except (redis.RedisError, OperationalError) as error:
+        print(f"the broker does not answer any more ({type(error).__name__}); nothing is lost.", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The `genfleet` command, one module per group of subcommands."""

@@ -1,0 +1,112 @@
+"""`genfleet demo`: the whole product on one machine, with nothing to set up and nothing to pay."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.request import urlopen
+
+import typer
+
+from config.models import models
+from config.settings import settings
+from console.export import export
+from console.local import interrupts, job_folder, run_here, workers_here
+from console.progress import Progress, dollars, span
+from console.services import Service, answers, broker, flower, free_port
+from ledger.connection import connect
+from ledger.jobs import Status
+from ledger.parts import Parts
+from producers import submission
+from workers.app import use_broker
+
+_MODEL = "anthropic/claude-haiku-4.5"
+_RECIPES = "chat,quiz,cloze,reasoning,function_calling,formulas,emotional_support"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the app."""
+    app.command()(demo)
+
+
+def demo(
+    count: Annotated[int, typer.Option("--count", "-n", help="Examples to make.", min=1)] = 210,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Flower and the fleet up until Ctrl-C.")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="By default another one each time.")] = None,
+) -> None:
+    """Makes a dataset with no key and no server: embedded broker, simulated provider, two workers, Flower.
+
+    Example: genfleet demo --keep
+    """
+    port, flower_port = free_port(), free_port()
+    root = f"http://127.0.0.1:{port}"
+    # This machine's own keys and broker are left alone: nothing here can cost anything.
+    os.environ |= {
+        "OPENROUTER_BASE_URL": f"{root}/api/v1",
+        "OPENAI_BASE_URL": f"{root}/v1",
+        "OPENROUTER_API_KEY": "simulated",
+        "OPENAI_API_KEY": "simulated",
+        "REDIS_URL": "",
+    }
+    os.environ["GENFLEET_DATA"] = str(settings().data / "demo")
+    settings.cache_clear()
+    models.cache_clear()
+    to = settings().data / "dataset.jsonl"
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(broker())
+        use_broker(url)
+        arguments = ["provider", "--port", str(port), "--latency", "1.0", "--rpm", "1200", "--tpm", "600000"]
+        stack.enter_context(Service("provider", arguments, lambda: answers(f"{root}/health")))
+        stack.enter_context(flower(flower_port))
+        redis = connect(url)
+        planned = submission.plan(
+            _RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed
+        )
+        with Progress() as progress:
+            progress.say(f"Flower: http://127.0.0.1:{flower_port}   simulated provider: {root}")
+            before = _bill(root)
+            status = run_here(redis, planned, budget_usd=None, processes=2, concurrency=50, progress=progress)
+        written = export(job_folder(status.job), to)
+        _report(status, to, written, _bill(root) - before, flower_port)
+        if keep:
+            _stay(stack, redis)
+    sys.exit(0 if status.state == "complete" else 1)
+
+
+def _bill(root: str) -> int:
+    with urlopen(f"{root}/bill", timeout=10) as answer:  # noqa: S310  our own address
+        return int(json.load(answer)["cost_nano_usd"])
+
+
+def _report(status: Status, to: Path, written: int, bill: int, flower_port: int) -> None:
+    print("\nThree of its examples:")
+    for example in islice(Parts(job_folder(status.job)).iterate("accepted"), 3):
+        print(f"  {example['recipe']}: {_shown(example['output'])}")
+    equal = "equal" if bill == status.cost_nano_usd else "NOT EQUAL"
+    seconds = status.seconds or 1.0
+    print(f"\nDataset     {to} ({written} examples; {status.rejected} rejected)")
+    print(
+        f"Cost        {dollars(status.cost_usd)}; the simulated provider's own bill is {dollars(bill / 1e9)} ({equal})"
+    )
+    print(f"Throughput  {status.settled / seconds:.1f} examples/s over {span(seconds)}")
+    print(f"Flower      http://127.0.0.1:{flower_port} (up while the demo runs; --keep leaves it up)", flush=True)
+
+
+def _shown(output: dict[str, Any]) -> str:
+    text = json.dumps(output, ensure_ascii=False)
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _stay(stack: contextlib.ExitStack, redis: Any) -> None:
+    with interrupts() as seen:
+        print(f"\nThe fleet stays up at REDIS_URL={settings().redis_url}; Ctrl-C ends it.", flush=True)
+        stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
+        while not seen.count:
+            time.sleep(0.2)
+        stack.close()

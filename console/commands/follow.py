@@ -1,0 +1,135 @@
+"""Seeing how far jobs are and taking their results: `watch`, `status`, `collect`, `export`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from console.commands.options import AsJson, JobId
+from console.commands.run import summary
+from console.export import export as write_export
+from console.local import follow, interrupts, job_folder
+from console.progress import Progress, dollars
+from console.services import broker
+from ledger import jobs
+from ledger.collector import Collector
+from ledger.connection import Redis, connect
+from ledger.jobs import AT_REST
+from workers.app import use_broker
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    for command in (watch, status, collect, export):
+        app.command()(command)
+
+
+@contextlib.contextmanager
+def ledger() -> Iterator[Redis]:
+    """A connection to the fleet's broker, or to this machine's own."""
+    with broker() as url:
+        use_broker(url)
+        yield connect(url)
+
+
+def watch(job: JobId = None) -> None:
+    """Shows a job until it is complete, and collects its results on the way unless another command does.
+
+    Example: genfleet watch
+    """
+    with ledger() as redis, interrupts() as seen, contextlib.ExitStack() as stack:
+        job = jobs.find(redis, job)
+        collector = Collector(redis, job, job_folder(job))
+        if True:
+            stack.callback(collector.stop)
+        with Progress() as progress:
+            last = follow(redis, job, progress, seen)
+            progress.show(last, last=True)
+        summary(last, None, None)
+    sys.exit(130 if seen.count else 0 if last.state == "complete" else 1)
+
+
+def status(job: JobId = None, as_json: AsJson = False) -> None:
+    """One reading of a job, or of all jobs.
+
+    Example: genfleet status quiz-3f9a1c2b --json
+    """
+    with ledger() as redis:
+        if job is not None or as_json:
+            reading = jobs.status(redis, jobs.find(redis, job))
+            print(reading.model_dump_json() if as_json else reading.model_dump_json(indent=2))
+            return
+        table = Table(box=None, header_style="bold")
+        for column in ("job", "model", "state"):
+            table.add_column(column)
+        for column in ("accepted", "rejected", "total", "cost"):
+            table.add_column(column, justify="right")
+        for name in jobs.ids(redis):
+            one = jobs.status(redis, name)
+            numbers = (f"{one.accepted:,}", f"{one.rejected:,}", f"{one.total:,}", dollars(one.cost_usd))
+            table.add_row(one.job, one.model, one.state, *numbers)
+        Console().print(table if table.rows else "There is no job yet: genfleet submit RECIPE --count N")
+
+
+def collect(
+    job: Annotated[str | None, typer.Argument(help="A job's id or its beginning; without one, every job.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Folder for the part files.")] = None,
+    forever: Annotated[bool, typer.Option("--forever", help="Go on with jobs that are still to come.")] = False,
+) -> None:
+    """Takes results out of the broker into part files until the job is complete; Ctrl-C stops, nothing is lost.
+
+    Example: genfleet collect quiz-3f9a1c2b --to results/
+    """
+    with ledger() as redis, interrupts() as seen:
+        collectors: dict[str, Collector] = {}
+        try:
+            while not seen.count:
+                wanted = [jobs.find(redis, job)] if job is not None else jobs.ids(redis)
+                for name in wanted:
+                    folder = job_folder(name) if to is None else to if job is not None else to / name
+                    if name not in collectors and (jobs.status(redis, name).uncollected or job is not None):
+                        collectors[name] = Collector(redis, name, folder)
+                taken = sum(collector.step(block_ms=0) for collector in collectors.values())
+                resting = [name for name in wanted if jobs.state(redis, name) in AT_REST]
+                if not taken and not forever and len(resting) == len(wanted):
+                    break
+                if not taken:
+                    time.sleep(0.5)
+        finally:
+            for name, collector in collectors.items():
+                collector.drain()
+                collector.close()
+                parts = collector.parts
+                counts = f"{parts.count('accepted')} accepted, {parts.count('rejected')} rejected"
+                print(f"{name}: {counts} in {parts.directory}", file=sys.stderr)
+
+
+def export(
+    job: JobId = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The file; its ending says the format.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="jsonl, parquet, csv or chat.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Folder of part files, if not this machine's own.")
+    ] = None,
+) -> None:
+    """Writes a job's accepted examples to one file, in their order.
+
+    Example: genfleet export quiz-3f9a1c2b --to quiz.parquet
+    """
+    if source is None:
+        with ledger() as redis:
+            job = jobs.find(redis, job)
+            collector = Collector(redis, job, job_folder(job))
+            if True:
+                collector.stop()
+        source = job_folder(job)
+    to = to or Path(f"{job or source.name}.jsonl")
+    print(f"{write_export(source, to, form)} examples in {to}", file=sys.stderr)

@@ -1,0 +1,128 @@
+"""Acting on jobs and limits: `retry`, `pause`, `resume`, `cancel`, `limits`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from config.models import Limits, model, models, to_nano_usd
+from console.commands.follow import ledger
+from console.commands.options import JobId
+from ledger import jobs
+from ledger import limits as ledger_limits
+from producers import submission
+from workers.app import app as celery
+from workers.app import enqueue, task_name
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    for command in (retry, pause, resume, cancel, limits):
+        app.command()(command)
+
+
+def retry(
+    job: JobId = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only those rejected for this reason.")] = None,
+) -> None:
+    """Enqueues a job's rejected examples again.
+
+    Example: genfleet retry quiz-3f9a1c2b --reason timeout
+    """
+    with ledger() as redis:
+        job = jobs.find(redis, job)
+        units = jobs.reopen(redis, job, jobs.rejected(redis, job, reason))
+        if units:
+            jobs.set_state(redis, job, "running")
+            enqueue(jobs.status(redis, job).model, ((job, unit) for unit in units))
+        known = {name.partition(":")[2] for name in jobs.status(redis, job).reasons if name.startswith("rejected:")}
+        why = f" for {reason}" if reason else ""
+        print(f"{job}: {len(units)} tasks rejected{why} are enqueued again.", file=sys.stderr)
+        if not units and reason and known:
+            print(f"It has examples rejected for {', '.join(sorted(known))}.", file=sys.stderr)
+
+
+def pause(job: JobId = None) -> None:
+    """Makes no more calls for a job; those in flight end. `genfleet resume` goes on.
+
+    Example: genfleet pause quiz-3f9a1c2b
+    """
+    _rest(job, "paused")
+
+
+def cancel(job: JobId = None) -> None:
+    """Ends a job; what is settled stays, calls in flight end.
+
+    Example: genfleet cancel quiz-3f9a1c2b
+    """
+    _rest(job, "cancelled")
+
+
+def _rest(job: str | None, state: jobs.State) -> None:
+    with ledger() as redis:
+        job = jobs.find(redis, job)
+        jobs.set_state(redis, job, state)
+        reading = jobs.status(redis, job)
+        print(f"{job}: {reading.state}, {reading.settled} of {reading.total} settled.", file=sys.stderr)
+
+
+def resume(
+    job: JobId = None,
+    budget: Annotated[float | None, typer.Option("--budget", help="The most the job may spend in all, in USD.")] = None,
+) -> None:
+    """Goes on with a job that is paused, stopped, cancelled or at the end of its budget.
+
+    Example: genfleet resume quiz-3f9a1c2b --budget 50
+    """
+    with ledger() as redis:
+        job = jobs.find(redis, job)
+        if budget is not None:
+            jobs.set_budget(redis, job, to_nano_usd(budget))
+        sent = submission.resume(redis, job)
+        reading = jobs.status(redis, job)
+        print(f"{job}: {reading.state}, {sent} tasks enqueued.", file=sys.stderr)
+        if reading.state == "running" and reading.enqueued < int(redis.hget(f"genfleet:job:{job}", "units") or 0):
+            print("Not all of it was enqueued yet: run its submit command again too.", file=sys.stderr)
+
+
+def limits(
+    model_id: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A model; by default all.")] = None,
+    rpm: Annotated[float | None, typer.Option("--rpm", help="Requests per minute; 0 takes the limit away.")] = None,
+    tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens per minute; 0 takes the limit away.")] = None,
+    concurrent: Annotated[int | None, typer.Option("--concurrent", help="Calls in flight; 0 takes it away.")] = None,
+) -> None:
+    """Shows the fleet's limits, or changes a model's while it runs, for every worker at once.
+
+    Example: genfleet limits anthropic/claude-haiku-4.5 --rpm 300
+    """
+    changes = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "concurrent_requests": concurrent}
+    given = {name: value or None for name, value in changes.items() if value is not None}
+    for name, value in changes.items():
+        if value is not None and value < 0:
+            raise submission.SubmitError(f"{name}: {value} is no limit; give a number above 0, or 0 for none.")
+    if given and model_id is None:
+        raise submission.SubmitError("limits: of which model? Name one; `genfleet models` lists them.")
+    with ledger() as redis:
+        wanted = [model(model_id)] if model_id else list(models().values())
+        for one in wanted:
+            ledger_limits.declare(redis, one)
+        if given and model_id:
+            ledger_limits.change(redis, model_id, given)
+            if "requests_per_minute" in given:
+                # So that Flower and `celery inspect` show what is in force.
+                celery.control.rate_limit(task_name(model_id), f"{given['requests_per_minute'] or 0:g}/m")
+        table = Table(box=None, header_style="bold")
+        table.add_column("model")
+        for column in ("requests/min", "tokens/min", "concurrent", "in flight", "429s", "share used"):
+            table.add_column(column, justify="right")
+        for one in wanted:
+            now: Limits = ledger_limits.read(redis, one.name)
+            use = ledger_limits.use(redis, one.name)
+            figures = [now.requests_per_minute, now.tokens_per_minute, now.concurrent_requests]
+            shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
+            table.add_row(one.name, *shown, str(use.in_flight), str(use.refused), f"{use.factor:.0%}")
+        Console().print(table)

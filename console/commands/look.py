@@ -1,0 +1,192 @@
+"""What there is: `models`, `recipes`, `check`, `usage`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from config.errors import RecipeError, UserError
+from config.models import models
+from config.recipe import find, load, recipe_files
+from config.request import build
+from config.settings import missing_key, settings
+from console.commands.options import AsJson, Rows
+from console.usage import usage_of
+from producers.expand import combinations, expand, shares
+from producers.rows import Rows as RowsFile
+from producers.rows import read
+from workers.runtime import check_times
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    app.command(name="models")(list_models)
+    app.command()(recipes)
+    app.command()(check)
+    app.command()(usage)
+
+
+def list_models(as_json: AsJson = False) -> None:
+    """The models that jobs can name: prices in USD per million tokens, limits per minute.
+
+    Example: genfleet models
+    """
+    if as_json:
+        print(json.dumps([one.model_dump(mode="json", exclude={"provider"}) for one in models().values()]))
+        return
+    table = Table(box=None, header_style="bold")
+    table.add_column("model")
+    for column in ("provider", "key"):
+        table.add_column(column)
+    for column in ("input", "output", "requests", "tokens", "concurrent"):
+        table.add_column(column, justify="right")
+    for one in models().values():
+        limits = one.limits
+        figures = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
+        table.add_row(
+            one.name,
+            one.provider.name,
+            "set" if one.provider.key() else f"{one.provider.api_key_env} is not set",
+            f"${one.price.input}",
+            f"${one.price.output}",
+            *("-" if figure is None else f"{figure:,.0f}" for figure in figures),
+        )
+    Console().print(table)
+
+
+def recipes(
+    check_file: Annotated[
+        Path | None, typer.Option("--check", help="Report every problem of this recipe file.")
+    ] = None,
+    preview: Annotated[
+        str | None, typer.Option("--preview", help="Print this recipe's prompts; nothing is called.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many prompts.", min=1)] = 3,
+    rows: Rows = None,
+    seed: Annotated[int, typer.Option("--seed", help="As in run.")] = 0,
+) -> None:
+    """Lists the recipes, checks a file of your own, or shows what would be asked.
+
+    Example: genfleet recipes --preview quiz --count 3
+    """
+    if check_file is not None:
+        files = sorted(check_file.glob("*.toml")) if check_file.is_dir() else [check_file]
+        if not files:
+            raise UserError(f"{check_file}: holds no .toml file.")
+        problems: list[str] = []
+        for file in files:
+            try:
+                found = load(file)
+                print(f"{file}: {found.name} is fine, {combinations(found):,} different calls before any repeats.")
+            except RecipeError as error:
+                problems.append(str(error))
+        if problems:
+            raise UserError("\n".join(problems))
+    elif preview is not None:
+        _preview(preview, count, rows, seed)
+    else:
+        table = Table(box=None, header_style="bold")
+        for column in ("recipe", "model", "takes rows with", "what it makes"):
+            table.add_column(column)
+        for name in sorted(recipe_files()):
+            found = find(name)
+            table.add_row(found.name, found.model, ", ".join(found.rows) or "-", found.description)
+        Console().print(table)
+
+
+def _preview(name: str, count: int, rows: str | None, seed: int) -> None:
+    recipe = find(name)
+    if recipe.rows and rows is None:
+        raise UserError(f'recipe "{recipe.name}" takes rows with {", ".join(recipe.rows)}; give them with --rows FILE.')
+    opened = RowsFile.open(rows, settings().data / "spool") if rows is not None else None
+    source = None if opened is None else (lambda: (row.values for row in read(opened, recipe.rows)))
+    items = expand(shares((recipe,), count * recipe.items_per_call), seed, source)
+    for item in islice(items, count):
+        request = build(recipe, recipe.used_models()[0], item.variables, item.count, item.fraction)
+        print(f"── {recipe.name} {item.unit} " + "─" * 50)
+        for message in request["messages"]:
+            content = message["content"]
+            text = content if isinstance(content, str) else "".join(part["text"] for part in content)
+            print(f"[{message['role']}]\n{text}\n")
+        values = {key: value for key, value in request.items() if key not in ("messages", "response_format")}
+        print(f"[request] {json.dumps(values, ensure_ascii=False)}\n")
+
+
+def check() -> None:
+    """Is this machine ready? Keys, broker settings, time order, recipes; exit code 1 if anything is not.
+
+    Example: genfleet check
+    """
+    good, bad = [], list(check_times())
+    for variable in sorted({one.provider.api_key_env for one in models().values()}):
+        names = [one for one in models().values() if one.provider.api_key_env == variable]
+        if names[0].provider.key() is None:
+            bad.append(missing_key(variable, ", ".join(one.name for one in names)))
+        else:
+            good.append(f"{variable} is set, for {', '.join(one.name for one in names)}.")
+    for name in recipe_files():
+        try:
+            find(name)
+        except RecipeError as error:
+            bad.append(str(error))
+    good.append(f"{len(recipe_files())} recipes.")
+    for problem in _broker_problems(good):
+        bad.append(problem)
+    for line in good:
+        print(f"ok   {line}")
+    for line in bad:
+        print(f"FAIL {line}")
+    sys.exit(1 if bad else 0)
+
+
+def _broker_problems(good: list[str]) -> list[str]:
+    from ledger.connection import connect, shown  # noqa: PLC0415
+
+    url = settings().redis_url
+    if url is None:
+        good.append("REDIS_URL is not set: run and demo use a broker of their own, a fleet needs one.")
+        return []
+    redis = connect(url)
+    good.append(f"the broker at {shown(url)} answers ({redis.info('server')['redis_version']}).")
+    problems = []
+    if redis.config_get("maxmemory-policy").get("maxmemory-policy") != "noeviction":
+        problems.append("the broker evicts keys when memory is short: set maxmemory-policy noeviction.")
+    if redis.config_get("appendonly").get("appendonly") != "yes":
+        problems.append("the broker forgets everything when it restarts: set appendonly yes.")
+    return problems
+
+
+def usage(
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    by: Annotated[str, typer.Option("--by", help="model, recipe, hour, day, week, outcome or job.")] = "model",
+) -> None:
+    """Requests, tokens, cost, errors and latency of all collected attempts on this machine.
+
+    Example: genfleet usage --by day
+    """
+    found: list[dict[str, Any]] = usage_of(settings().data / "jobs", by)
+    if as_json:
+        print(json.dumps(found, default=str))
+        return
+    if as_csv:
+        import csv  # noqa: PLC0415
+
+        if found:
+            writer = csv.DictWriter(sys.stdout, fieldnames=list(found[0]))
+            writer.writeheader()
+            writer.writerows(found)
+        return
+    table = Table(box=None, header_style="bold")
+    for name in found[0] if found else ("no attempts yet",):
+        table.add_column(name.replace("_", " "), justify="left" if name == by else "right")
+    for row in found:
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
+    Console().print(table)

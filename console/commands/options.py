@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Rows = Annotated[str | None, typer.Option("--rows", help="JSONL, CSV or Parquet file; - is standard input.")]
+Count = Annotated[int | None, typer.Option("--count", "-n", help="Examples in all; by default one per row.")]
+ModelId = Annotated[str | None, typer.Option("--model", help="Another model than the recipe's.")]
+Budget = Annotated[float | None, typer.Option("--budget", help="The most the job may spend, in USD.")]
+Seed = Annotated[int, typer.Option("--seed", help="Other examples from the same recipe and rows.")]
+Processes = Annotated[int | None, typer.Option("--workers", help="Worker processes to start here (default 2).")]
+Concurrency = Annotated[int, typer.Option("--concurrency", help="Calls in flight per worker process.", min=1)]
+SkipBadRows = Annotated[
+    Path | None,
+    typer.Option("--skip-bad-rows", help="Write rows that cannot be used to this file and go on without them."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+JobId = Annotated[str | None, typer.Argument(help="A job's id or its beginning; by default the newest.")]

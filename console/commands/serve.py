@@ -1,0 +1,93 @@
+"""Services in the foreground: `broker`, `provider`, `flower`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.errors import UserError
+from config.models import Limits, models
+from config.settings import settings
+from console.services import free_port, serve_broker, serve_flower
+from workers.orphan import end_with_parent
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    for command in (flower, provider, broker):
+        app.command()(command)
+
+
+def flower(
+    port: Annotated[int, typer.Option("--port", help="Port of Flower's pages.")] = 5555,
+    address: Annotated[str, typer.Option("--address", help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Flower on the fleet at REDIS_URL; with FLOWER_BASIC_AUTH=user:password it asks for them.
+
+    Example: genfleet flower --port 5555
+    """
+    if settings().redis_url is None:
+        raise UserError("flower needs REDIS_URL: set it in the environment or in .env.")
+    if address not in ("127.0.0.1", "localhost", "::1") and settings().flower_basic_auth is None:
+        raise UserError(f"address: {address} is open to others; set FLOWER_BASIC_AUTH=user:password first.")
+    serve_flower(port, address)
+
+
+def provider(
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8080,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option("--seed", help="Of texts, faults and latencies.")] = 0,
+    rpm: Annotated[
+        float | None, typer.Option("--rpm", help="Requests per minute, instead of each model's own.")
+    ] = None,
+    tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens per minute, instead of each model's own.")] = None,
+    concurrent: Annotated[
+        int | None, typer.Option("--concurrent", help="Calls at once, instead of each model's own.")
+    ] = None,
+    latency: Annotated[float, typer.Option("--latency", help="Mean seconds of a call.", min=0)] = 2.5,
+    faults: Annotated[str, typer.Option("--faults", help="Shares of calls that fail: 500=0.02,timeout=0.02,…")] = "",
+    token_counting: Annotated[str, typer.Option("--token-counting", help="actual or reserved.")] = "actual",
+    audit: Annotated[Path | None, typer.Option("--audit", help="Append every call to this file as JSON lines.")] = None,
+) -> None:
+    """The simulated provider: try a recipe, a limit or a fleet on it before you pay.
+
+    Example: genfleet provider --port 8080 --rpm 300 --faults 500=0.02,timeout=0.01
+    """
+    from console.provider.faults import parse_faults  # noqa: PLC0415  only this command needs it
+    from console.provider.server import serve  # noqa: PLC0415
+    from console.provider.settings import ProviderSettings  # noqa: PLC0415
+
+    end_with_parent()
+    if token_counting not in ("actual", "reserved"):
+        raise UserError(f'token-counting: "{token_counting}" is neither actual nor reserved.')
+    given = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "concurrent_requests": concurrent}
+    named = {name: value for name, value in given.items() if value is not None}
+    try:
+        limits = {name: Limits(**(one.limits.model_dump() | named)) for name, one in models().items()}
+        wanted = ProviderSettings.like(
+            models(),
+            port=port,
+            host=host,
+            seed=seed,
+            model_limits=limits,
+            latency_seconds=latency,
+            faults=parse_faults(faults) if faults else {},
+            model_token_counting=dict.fromkeys(models(), token_counting),
+            audit_path=audit,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    serve(wanted)
+
+
+def broker(
+    port: Annotated[int | None, typer.Option("--port", help="By default a free one.")] = None,
+    folder: Annotated[Path | None, typer.Option("--folder", help="Where its data is kept.")] = None,
+) -> None:
+    """The embedded broker in the foreground, its data on disk.
+
+    Example: genfleet broker --port 6379
+    """
+    serve_broker(folder or settings().data / "broker", port or free_port())

@@ -1,0 +1,155 @@
+"""A job on this machine alone: what is not running is started, and all that was started ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import redis as redis_py
+
+from config.errors import UserError
+from config.settings import settings
+from console.progress import Progress
+from ledger import fleet, jobs
+from ledger.collector import Collector
+from ledger.connection import Redis
+from ledger.jobs import AT_REST, Status
+from producers import submission
+from producers.submission import Plan
+from workers.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+_EVERY_SECONDS = 0.25
+
+
+def job_folder(job: str) -> Path:
+    """Where this machine keeps a job's results."""
+    return settings().data / "jobs" / job
+
+
+@dataclass
+class Interrupts:
+    """Ctrl-C and SIGTERM, counted: the first asks to stop in order, the next to stop at once."""
+
+    count: int = 0
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[Interrupts]:
+    """Counts Ctrl-C and SIGTERM instead of ending the process."""
+    seen = Interrupts()
+
+    def count(_number: int, _frame: FrameType | None) -> None:
+        seen.count += 1
+
+    before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Feeder:
+    """Enqueues a job in a thread, so that its progress can be shown meanwhile."""
+
+    def __init__(self, redis: Redis, planned: Plan) -> None:
+        self.error: Exception | None = None
+        self.sent = 0
+        self._thread = threading.Thread(target=self._feed, args=(redis, planned), name="feeder", daemon=True)
+        self._thread.start()
+
+    def _feed(self, redis: Redis, planned: Plan) -> None:
+        try:
+            self.sent = submission.feed(redis, planned)
+        except Exception as error:  # it is raised where the thread is looked after
+            self.error = error
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still enqueues."""
+        return self._thread.is_alive()
+
+    def check(self) -> None:
+        """Raises what stopped it."""
+        if self.error is not None:
+            raise self.error
+
+
+def follow(redis: Redis, job: str, progress: Progress, seen: Interrupts, feeder: Feeder | None = None) -> Status:
+    """Shows the job until it is complete, rests or Ctrl-C is pressed; gives its last status."""
+    while True:
+        try:
+            status = jobs.status(redis, job)
+        except redis_py.RedisError as error:
+            progress.say(f"the broker does not answer ({type(error).__name__}): trying again")
+            time.sleep(1)
+            continue
+        progress.show(status)
+        if feeder is not None:
+            feeder.check()
+        if seen.count or status.state in AT_REST:
+            return status
+        time.sleep(_EVERY_SECONDS)
+
+
+@contextlib.contextmanager
+def workers_here(redis: Redis, models: list[str], processes: int, concurrency: int, seen: Interrupts) -> Iterator[None]:
+    """Worker processes of this machine, their logs in the data folder."""
+    supervisor = Supervisor(redis, models, processes, concurrency, settings().data / "logs")
+    watch = threading.Thread(target=supervisor.run, name="supervisor")
+    watch.start()
+    try:
+        yield
+    finally:
+        supervisor.stop()
+        before = seen.count
+        while watch.is_alive():
+            watch.join(0.1)
+            if seen.count > before:
+                supervisor.stop()
+                before = seen.count
+
+
+def run_here(
+    redis: Redis,
+    planned: Plan,
+    *,
+    budget_usd: float | None,
+    processes: int | None,
+    concurrency: int,
+    progress: Progress,
+) -> Status:
+    """Submits the job, makes it with workers of this machine (or the fleet's, where it has any), and collects it.
+
+    Raises:
+        UserError: the budget is no amount, another producer enqueues the job, or its results go elsewhere.
+    """
+    job, model = planned.id, planned.model.name
+    with interrupts() as seen, contextlib.ExitStack() as stack:
+        collector = Collector(redis, job, job_folder(job))
+        stack.callback(collector.stop)
+        collector.start()
+        if not submission.start(redis, planned, budget_usd):
+            progress.say(f"{job} is complete already: its results are in {job_folder(job)}.")
+        else:
+            if processes is not None or not fleet.alive(redis):
+                count = processes or 2
+                stack.enter_context(workers_here(redis, [model], count, concurrency, seen))
+            feeder = Feeder(redis, planned)
+            status = follow(redis, job, progress, seen, feeder)
+            if seen.count and status.state not in AT_REST:
+                progress.say("Stopping: calls in flight may end; Ctrl-C again stops at once.")
+    status = jobs.status(redis, job)
+    progress.show(status, last=True)
+    if status.uncollected:
+        raise UserError(f"{status.uncollected} results of {job} are still to be collected: genfleet collect {job}")
+    return status

@@ -1,0 +1,104 @@
+-- admit: may this example's call be made now? All is checked, then all or nothing is taken, in one step.
+-- Time is the server's. Money is in whole nano-dollars, tokens and requests are the provider's units.
+--
+-- KEYS[1] job            hash    state, model, budget, spent, reserved, unknown, price_in, price_out, attempts, …
+-- KEYS[2] todo           hash    unit -> "<prompt bytes> <max tokens> <recipe> <json>"; a unit that is settled is gone
+-- KEYS[3] leases         hash    unit -> "<token> <worker> <expected tokens> <reserved> <at us> <attempt> <recipe>"
+-- KEYS[4] model          hash    rpm, tpm, concurrent (limits; absent = none), counting, factor, requests, tokens
+--                                (bucket levels), at (us of the levels), pause (us), in_flight
+-- KEYS[5] worker leases  set     "<job> <unit>" of this worker
+-- KEYS[6] tries          hash    unit -> attempts so far
+-- KEYS[7] lost           hash    unit -> leases lost with their worker
+-- ARGV[1] unit   ARGV[2] token of this attempt   ARGV[3] worker   ARGV[4] job   ARGV[5] learned-key prefix
+--
+-- Answers {"go", json, attempt, lease expected tokens, max tokens} | {"wait", ms, what binds} | {"drop", why}
+local job, todo, leases, model = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local unit, token, worker = ARGV[1], ARGV[2], ARGV[3]
+
+local POISON = 3            -- leases lost with their worker before an example counts as what kills it
+local BURST = 0.5           -- seconds of burst: r = L/(60 + BURST) breaks no 60-second window of L
+local COLD_RATIO = 0.3      -- prompt tokens per byte before any call was seen
+local RECOVERY = 0.004      -- share of the limit regained per second after a cut
+
+local item = redis.call('HGET', todo, unit)
+if not item then return {'drop', 'settled'} end
+
+local held = redis.call('HGET', leases, unit)
+if held then
+  -- Our own answer was lost on the way: give it again.
+  local t, _, expected, _, _, attempt = string.match(held, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+  if t ~= token then return {'drop', 'leased'} end
+  local _, cap, _, json = string.match(item, '^(%d+) (%d+) (%S+) (.*)$')
+  return {'go', json, attempt, expected, cap}
+end
+
+local j = redis.call('HMGET', job, 'state', 'budget', 'spent', 'reserved', 'unknown', 'price_in', 'price_out')
+if not j[1] then return {'drop', 'gone'} end
+if j[1] ~= 'running' then return {'drop', j[1]} end
+if tonumber(redis.call('HGET', KEYS[7], unit) or 0) >= POISON then return {'drop', 'poison'} end
+
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local bytes, cap, recipe, json = string.match(item, '^(%d+) (%d+) (%S+) (.*)$')
+bytes, cap = tonumber(bytes), tonumber(cap)
+
+local m = redis.call('HMGET', model, 'rpm', 'tpm', 'concurrent', 'counting', 'factor', 'requests', 'tokens', 'at', 'pause', 'in_flight')
+local rpm, tpm, concurrent = tonumber(m[1]), tonumber(m[2]), tonumber(m[3])
+local pause, in_flight = tonumber(m[9] or 0), tonumber(m[10] or 0)
+
+if pause > now then return {'wait', math.ceil((pause - now) / 1000), 'pause'} end
+if concurrent and in_flight >= concurrent then return {'wait', 50, 'concurrent'} end
+
+-- What the call will probably use, as this provider counts.
+local l = redis.call('HMGET', ARGV[5] .. recipe, 'ratio', 'completion')
+local prompt = bytes * tonumber(l[1] or COLD_RATIO)
+local completion = m[4] == 'reserved' and cap or math.min(cap, tonumber(l[2] or cap / 4))
+local expected = math.ceil(prompt + completion)
+
+-- The buckets: levels as stored, refilled for the time since. They start nearly empty and fill to a short burst.
+local at = tonumber(m[8] or now)
+local dt = math.max(0, now - at) / 1000000
+local factor = math.min(1, tonumber(m[5] or 1) + RECOVERY * dt)
+local function refilled(level, limit, least)
+  local burst = math.max(limit * BURST / (60 + BURST), least)
+  local rate = math.max(limit - burst, limit / 2) / 60 * factor
+  level = tonumber(level or least)
+  if level < burst then level = math.min(burst, level + rate * dt) end
+  return level, rate
+end
+local requests, tokens = 0, 0
+local wait, binds = 0, nil
+if rpm then
+  local rate
+  requests, rate = refilled(m[6], rpm, 1)
+  if requests < 1 then wait, binds = (1 - requests) / rate, 'requests' end
+end
+if tpm then
+  local rate
+  tokens, rate = refilled(m[7], tpm, expected)
+  local short = (expected - tokens) / rate
+  if short > wait then wait, binds = short, 'tokens' end
+end
+if wait > 0 then return {'wait', math.max(1, math.ceil(wait * 1000)), binds} end
+
+-- The budget: what is spent, what may still be spent by calls in flight, and the most this call can cost.
+local worst = bytes * tonumber(j[6] or 0) + cap * tonumber(j[7] or 0)
+local reserved = tonumber(j[4] or 0)
+if j[2] and tonumber(j[3] or 0) + tonumber(j[5] or 0) + reserved + worst > tonumber(j[2]) then
+  -- Calls in flight usually cost less than their reservation, so room may come back when they settle.
+  if reserved > 0 then return {'wait', 100, 'budget'} end
+  redis.call('HSET', job, 'state', 'budget')
+  return {'drop', 'budget'}
+end
+
+-- Take.
+local attempt = redis.call('HINCRBY', KEYS[6], unit, 1)
+local stamp = string.format('%d', now)
+redis.call('HSET', leases, unit, table.concat({token, worker, expected, string.format('%d', worst), stamp, attempt, recipe}, ' '))
+redis.call('SADD', KEYS[5], ARGV[4] .. ' ' .. unit)
+redis.call('HINCRBY', job, 'reserved', string.format('%d', worst))
+redis.call('HSETNX', job, 'first_at', stamp)
+redis.call('HSET', model, 'at', stamp, 'factor', tostring(factor),
+  'requests', tostring(requests - 1), 'tokens', tostring(tokens - expected))
+redis.call('HINCRBY', model, 'in_flight', 1)
+return {'go', json, tostring(attempt), tostring(expected), tostring(cap)}

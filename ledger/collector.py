@@ -1,0 +1,95 @@
+"""The collector: takes a job's results from Redis to part files, one collector a job."""
+
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import redis
+
+from ledger.connection import Redis
+from ledger.parts import Parts
+from ledger.results import Results
+
+BATCH = 5_000  # stream entries
+# A part file costs several waits for the disk; results that trickle in are therefore gathered this long.
+GATHER_SECONDS = 2.0
+_BROKER_AWAY_SECONDS = 1.0
+
+
+class Collector:
+    """Collects one job to one folder, safe against a kill at any point and against a second collector.
+
+    Either call `step` and `drain` yourself, or let a thread do it between `start` and `stop`; `close` at the end.
+    Errors raised by all of them: PartsError (the folder), CollectedElsewhere (the job), redis.RedisError.
+    """
+
+    def __init__(self, redis_client: Redis, job: str, directory: Path) -> None:
+        self.parts = Parts(directory)
+        #: Why the thread has ended before `stop`, if it has.
+        self.failure: Exception | None = None
+        self._results = Results(redis_client, job)
+        self._place = f"{socket.gethostname()}:{directory.resolve()}"
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._name = f"collect {job}"
+
+    def step(self, block_ms: int = 1_000) -> int:
+        """Store what has come, at most BATCH entries, and return their number; waits `block_ms` for a first one."""
+        self._claim()
+        # From the start each time: what a step has stored is gone from the stream, unless the broker went away
+        # in between, and then it is passed over on the second reading.
+        entries = self._results.read("0", BATCH, block_ms)
+        if entries:
+            self.parts.write(entries)
+            self._results.trim(entries[-1][0])
+            self.parts.compact()
+        return len(entries)
+
+    def drain(self) -> int:
+        """Store all that is there, merge the small parts, and return the number of entries."""
+        total = 0
+        while taken := self.step(block_ms=0):
+            total += taken
+        self.parts.compact(least=2)
+        return total
+
+    def start(self) -> None:
+        """Collect in a thread of its own, through the broker's absences, until `stop`."""
+        self._claim()
+        self._thread = threading.Thread(target=self._follow, name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what has come until now and end the thread; raises what ended it early."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        """Let others collect the job and write in the folder."""
+        with suppress(redis.RedisError):  # the claim ends by itself
+            self._results.release(self.parts.identity)
+        self.parts.close()
+
+    def _claim(self) -> None:
+        # The folder's lock keeps out a second process of this machine, so a claim in the folder's name is either
+        # ours or that of a dead process: a restart need not wait for it to expire.
+        self.parts.open()
+        self._results.claim(self.parts.identity, self._place)
+
+    def _follow(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                try:
+                    taken = self.step()
+                except (redis.ConnectionError, redis.TimeoutError):
+                    self._stopping.wait(_BROKER_AWAY_SECONDS)
+                else:
+                    self._stopping.wait(0 if taken == BATCH else GATHER_SECONDS)
+            self.drain()
+        except Exception as error:  # raised again by stop()
+            self.failure = error

@@ -1,0 +1,305 @@
+"""Jobs: what they are, how far they are, and what people do to them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from config.errors import UserError
+from config.models import NANO, Model
+from config.recipe import Recipe
+from ledger import keys
+from ledger.connection import Redis
+
+State = Literal["running", "paused", "budget", "stopped", "cancelled", "complete"]
+#: States in which nothing more happens by itself.
+AT_REST: frozenset[str] = frozenset({"paused", "budget", "stopped", "cancelled", "complete"})
+
+
+class JobNotFound(UserError):
+    """No job of that id is in the ledger."""
+
+
+class BeingSubmitted(UserError):
+    """Another producer is enqueuing the same job."""
+
+
+class Spec(BaseModel):
+    """What a job is: everything that a worker needs besides the example's own variables."""
+
+    recipes: tuple[Recipe, ...]
+    model: str
+    total: int
+    seed: int
+
+    @property
+    def recipe_name(self) -> str:
+        """The recipe's name, or those of all the job's recipes."""
+        return ",".join(recipe.name for recipe in self.recipes)
+
+
+class Item(BaseModel):
+    """One task: `count` examples from `first` on, asked for in one call of the job's recipe number `recipe`."""
+
+    unit: int
+    recipe: int
+    first: int
+    count: int
+    fraction: float
+    variables: dict[str, Any]
+    prompt_bytes: int
+
+    def to_todo(self, recipe: Recipe) -> str:
+        """As admit.lua reads it."""
+        facts = {"recipe": self.recipe, "first": self.first, "count": self.count, "variables": self.variables}
+        if recipe.sampling.schedule:
+            facts["fraction"] = round(self.fraction, 4)
+        text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+        return f"{self.prompt_bytes} {recipe.max_tokens_per_call} {recipe.name} {text}"
+
+
+class Status(BaseModel):
+    """One reading of a job. Money in dollars, time in seconds; `waiting` examples are neither settled nor running."""
+
+    job: str
+    recipe: str
+    model: str
+    state: State
+    total: int
+    accepted: int
+    rejected: int
+    waiting: int
+    running: int
+    attempts: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cost_usd: float
+    cost_nano_usd: int
+    reserved_usd: float
+    unknown_usd: float
+    budget_usd: float | None
+    seconds: float
+    enqueued: int
+    duplicates: int
+    duplicate_cost_usd: float
+    uncollected: int
+    reasons: dict[str, int]
+    note: str | None = None
+
+    @property
+    def settled(self) -> int:
+        """Examples that are accepted or rejected."""
+        return self.accepted + self.rejected
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A rejected task that can be tried again."""
+
+    unit: int
+    reason: str
+    todo: str
+
+
+def create(redis: Redis, job: str, spec: Spec, model: Model, dearest: list[Model], units: int) -> bool:
+    """Makes the job known; False where it was already.
+
+    `dearest` are all models that may answer: money is reserved at the highest price among them.
+    """
+    price_in, price_out = (max(m.price.worst_nano_usd()[side] for m in dearest) for side in (0, 1))
+    if not redis.hsetnx(keys.job(job), "model", model.name):
+        return False
+    with redis.pipeline() as pipe:
+        pipe.set(keys.job(job, "spec"), spec.model_dump_json(by_alias=True))
+        pipe.hset(
+            keys.job(job),
+            mapping={
+                "recipe": spec.recipe_name,
+                "total": spec.total,
+                "units": units,
+                "cursor": 0,
+                "price_in": price_in,
+                "price_out": price_out,
+                "created_at": int(time.time() * 1e6),
+                "state": "running",
+            },
+        )
+        pipe.zadd(keys.JOBS, {job: time.time()})
+        pipe.execute()
+    return True
+
+
+def spec_key(job: str) -> str:
+    """Where the job's spec is kept, for whoever reads it through a connection of its own."""
+    return keys.job(job, "spec")
+
+
+def spec(redis: Redis, job: str) -> Spec:
+    """What the job is. Raises JobNotFound."""
+    text = redis.get(spec_key(job))
+    if text is None:
+        raise JobNotFound(f'job "{job}" is not in the ledger; `genfleet status` lists those that are.')
+    return Spec.model_validate_json(text)
+
+
+def ids(redis: Redis) -> list[str]:
+    """Every job, the newest first."""
+    return [job.decode() for job in redis.zrevrange(keys.JOBS, 0, -1)]
+
+
+def find(redis: Redis, job: str | None) -> str:
+    """The job of that id or of that unmistakable beginning; without one, the newest. Raises JobNotFound."""
+    known = ids(redis)
+    if job is None:
+        if not known:
+            raise JobNotFound("there is no job yet; `genfleet submit RECIPE --count N` makes one.")
+        return known[0]
+    matches = [name for name in known if name == job] or [name for name in known if name.startswith(job)]
+    if len(matches) != 1:
+        what = "is not in the ledger" if not matches else f"could be any of {', '.join(matches[:5])}"
+        raise JobNotFound(f'job "{job}" {what}; `genfleet status` lists the jobs.')
+    return matches[0]
+
+
+def cursor(redis: Redis, job: str) -> int:
+    """How many tasks of the job have been put on its list so far."""
+    return int(redis.hget(keys.job(job), "cursor") or 0)
+
+
+def register(redis: Redis, job: str, spec: Spec, items: list[Item]) -> None:
+    """Puts tasks on the job's list and moves its cursor behind them, in one step."""
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(
+            keys.job(job, "todo"), mapping={str(item.unit): item.to_todo(spec.recipes[item.recipe]) for item in items}
+        )
+        pipe.hset(keys.job(job), "cursor", items[-1].unit + 1)
+        pipe.execute()
+
+
+def hold(redis: Redis, job: str, producer: str, seconds: int = 30) -> None:
+    """Keeps other producers from enqueuing the same job for the next seconds. Raises BeingSubmitted."""
+    name = keys.job(job, "producer")
+    if not redis.set(name, producer, nx=True, ex=seconds):
+        if redis.get(name) != producer.encode():
+            raise BeingSubmitted(f'job "{job}" is being enqueued by another producer; wait for it or stop it.')
+        redis.expire(name, seconds)
+
+
+def let_go(redis: Redis, job: str, producer: str) -> None:
+    """Lets other producers enqueue the job."""
+    name = keys.job(job, "producer")
+    if redis.get(name) == producer.encode():
+        redis.delete(name)
+
+
+def state(redis: Redis, job: str) -> State:
+    """The job's state."""
+    value = redis.hget(keys.job(job), "state")
+    found: State = value.decode() if value else "cancelled"
+    return found
+
+
+def set_state(redis: Redis, job: str, state: State, note: str | None = None) -> None:
+    """Gives the job a state; complete jobs keep theirs."""
+    if redis.hget(keys.job(job), "state") == b"complete":
+        return
+    redis.hset(keys.job(job), "state", state)
+    if note is None:
+        redis.hdel(keys.job(job), "note")
+    else:
+        redis.hset(keys.job(job), "note", note)
+
+
+def set_budget(redis: Redis, job: str, nano_usd: int | None) -> None:
+    """Sets the most that the job may spend, in nano-dollars; None is no bound."""
+    if nano_usd is None:
+        redis.hdel(keys.job(job), "budget")
+    else:
+        redis.hset(keys.job(job), "budget", nano_usd)
+
+
+def unsettled(redis: Redis, job: str) -> Iterator[int]:
+    """The tasks on the job's list that no worker has a lease on."""
+    leased = {int(unit) for unit in redis.hkeys(keys.job(job, "leases"))}
+    for unit, _ in redis.hscan_iter(keys.job(job, "todo"), count=1000):
+        if int(unit) not in leased:
+            yield int(unit)
+
+
+def rejected(redis: Redis, job: str, reason: str | None = None) -> Iterator[Rejected]:
+    """The rejected tasks of the job, or those rejected for `reason`."""
+    for unit, value in redis.hscan_iter(keys.job(job, "rejected"), count=1000):
+        why, _, todo = value.decode().partition(" ")
+        if reason is None or why == reason:
+            yield Rejected(int(unit), why, todo)
+
+
+def reopen(redis: Redis, job: str, tasks: Iterable[Rejected]) -> list[int]:
+    """Puts rejected tasks back on the job's list and says which."""
+    tasks = list(tasks)
+    with redis.pipeline(transaction=True) as pipe:
+        for task in tasks:
+            count = json.loads(task.todo.split(" ", 3)[3])["count"]
+            pipe.hdel(keys.job(job, "rejected"), str(task.unit))
+            pipe.hset(keys.job(job, "todo"), str(task.unit), task.todo)
+            pipe.hincrby(keys.job(job), "rejected", -count)
+            pipe.hincrby(keys.job(job, "reasons"), f"rejected:{task.reason}", -count)
+        if tasks:
+            pipe.hset(keys.job(job), "state", "running")
+            pipe.hdel(keys.job(job), "note", "ended_at")
+        pipe.execute()
+    return [task.unit for task in tasks]
+
+
+def status(redis: Redis, job: str) -> Status:
+    """One reading of the job. Raises JobNotFound."""
+    with redis.pipeline() as pipe:
+        pipe.hgetall(keys.job(job))
+        pipe.hlen(keys.job(job, "leases"))
+        pipe.hgetall(keys.job(job, "reasons"))
+        pipe.xlen(keys.job(job, "results"))
+        raw, running, reasons, uncollected = pipe.execute()
+    fields = {name.decode(): value.decode() for name, value in raw.items()}
+    if "state" not in fields:
+        raise JobNotFound(f'job "{job}" is not in the ledger; `genfleet status` lists those that are.')
+
+    def whole(name: str) -> int:
+        return int(fields.get(name, 0))
+
+    first = whole("first_at")
+    now = time.time() * 1e6
+    end = whole("ended_at") or (now if fields["state"] == "running" else whole("last_at"))
+    total, settled = whole("total"), whole("accepted") + whole("rejected")
+    return Status(
+        job=job,
+        recipe=fields["recipe"],
+        model=fields["model"],
+        state=fields["state"],
+        total=total,
+        accepted=whole("accepted"),
+        rejected=whole("rejected"),
+        running=running,
+        waiting=max(0, total - settled - running),
+        attempts=whole("attempts"),
+        prompt_tokens=whole("prompt_tokens"),
+        completion_tokens=whole("completion_tokens"),
+        cached_tokens=whole("cached_tokens"),
+        cost_usd=whole("spent") / NANO,
+        cost_nano_usd=whole("spent"),
+        reserved_usd=whole("reserved") / NANO,
+        unknown_usd=whole("unknown") / NANO,
+        budget_usd=whole("budget") / NANO if "budget" in fields else None,
+        seconds=round(max(0.0, (end - first) / 1e6), 3) if first else 0.0,
+        enqueued=whole("cursor"),
+        duplicates=whole("duplicates"),
+        duplicate_cost_usd=whole("duplicate_spent") / NANO,
+        uncollected=uncollected,
+        reasons={name.decode(): int(count) for name, count in sorted(reasons.items()) if int(count)},
+        note=fields.get("note"),
+    )

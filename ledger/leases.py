@@ -1,0 +1,155 @@
+"""Admission and settlement: the async face of admit.lua and settle.lua, one round trip each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import redis.asyncio
+from pydantic import BaseModel, ConfigDict
+
+from ledger import keys
+from ledger.jobs import Spec
+
+
+def script_text(name: str) -> str:
+    """The text of one of the ledger's Lua scripts."""
+    return Path(__file__).with_name(f"{name}.lua").read_text("utf-8")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """The call may be made: the example's todo item, which attempt this is, and what was reserved."""
+
+    item: dict[str, Any]
+    attempt: int
+    expected_tokens: int
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not yet: ask again after `milliseconds`; `binds` is requests, tokens, concurrent, pause or budget."""
+
+    milliseconds: int
+    binds: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Nothing to do: the example is settled or leased, or its job is not running; `why` says which."""
+
+    why: str
+
+
+class Settlement(BaseModel):
+    """What one attempt came to. Money in nano-dollars; `cost` is None where the answer never came."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["accepted", "rejected", "again"]
+    reason: str = ""
+    accepted: int = 0
+    rejected: int = 0
+    cost: int | None = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    retry_after_ms: int | None = None
+    """After a 429: how long the whole fleet leaves the model alone."""
+    stop: str | None = None
+    """The state to give the job, where the error concerns all of it."""
+    note: str | None = None
+
+    def to_script(self) -> str:
+        """As settle.lua reads it: no nulls, and -1 for a cost that is not known."""
+        return json.dumps(self.model_dump(exclude_none=True) | {"cost": -1 if self.cost is None else self.cost})
+
+
+class Leases:
+    """The leases of one worker process."""
+
+    def __init__(self, url: str, worker: str) -> None:
+        self.worker = worker
+        self._redis: Any = redis.asyncio.Redis.from_url(
+            url, socket_timeout=30, socket_connect_timeout=10, socket_keepalive=True, max_connections=64
+        )
+        self._admit = self._redis.register_script(script_text("admit"))
+        self._settle = self._redis.register_script(script_text("settle"))
+
+    async def admit(self, job: str, model: str, unit: int, token: str) -> Grant | Wait | Drop:
+        """Asks for a lease on `unit` of `job`; asking again with the same token gives the same lease.
+
+        Raises:
+            redis.RedisError: the broker is away; nothing is known of the lease.
+        """
+        reply = await self._admit(
+            keys=[*self._keys(job, model), keys.job(job, "tries"), keys.job(job, "lost")],
+            args=[unit, token, self.worker, job, keys.learned(model)],
+        )
+        kind = reply[0]
+        if kind == b"go":
+            return Grant(json.loads(reply[1]), int(reply[2]), int(reply[3]), int(reply[4]))
+        if kind == b"wait":
+            return Wait(int(reply[1]), reply[2].decode())
+        return Drop(reply[1].decode())
+
+    async def settle(
+        self,
+        job: str,
+        model: str,
+        unit: int,
+        token: str,
+        settlement: Settlement,
+        attempt: dict[str, Any],
+        examples: list[dict[str, Any]],
+    ) -> str:
+        """Settles the attempt that holds `token`: "settled", "duplicate" or "repeat"; see settle.lua.
+
+        Raises:
+            redis.RedisError: the broker is away; settle again, it changes nothing twice.
+        """
+        reply = await self._settle(
+            keys=[
+                *self._keys(job, model),
+                *(keys.job(job, part) for part in ("tries", "lost", "unknown", "rejected", "reasons", "results")),
+            ],
+            args=[
+                unit,
+                token,
+                job,
+                keys.learned(model),
+                settlement.to_script(),
+                json.dumps(attempt, ensure_ascii=False),
+                json.dumps(examples, ensure_ascii=False),
+            ],
+        )
+        return bytes(reply).decode()
+
+    def _keys(self, job: str, model: str) -> list[str]:
+        return [
+            keys.job(job),
+            keys.job(job, "todo"),
+            keys.job(job, "leases"),
+            keys.model(model),
+            keys.worker(self.worker, "leases"),
+        ]
+
+    async def spec(self, job: str) -> Spec | None:
+        """What the job is, or None where the ledger does not know it."""
+        text = await self._redis.get(keys.job(job, "spec"))
+        return None if text is None else Spec.model_validate_json(text)
+
+    async def item(self, job: str, unit: int) -> dict[str, Any] | None:
+        """A task as it stands on the job's list, or None where it is settled."""
+        text = await self._redis.hget(keys.job(job, "todo"), str(unit))
+        if text is None:
+            return None
+        item: dict[str, Any] = json.loads(text.decode().split(" ", 3)[3])
+        return item
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._redis.aclose()

@@ -1,0 +1,209 @@
+"""The results of a job on disk: part files that a crash can neither tear, lose nor double.
+
+`directory/{accepted,rejected,attempts}/part-<first>-<last>.jsonl`, named after the stream entries they cover.
+The greatest `last` among a kind's parts is that kind's cursor: entries up to it are not written again. So the
+caller writes, then trims the stream, and may be killed anywhere in between. A kind without rows in a batch gets
+no part and its cursor stays behind; that is harmless, because the stream is trimmed only when every kind is
+written: what is read again and lies beyond a cursor has either no rows of that kind or none on the disk yet.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Literal, get_args
+from uuid import uuid4
+
+from config.errors import UserError
+from ledger.part_files import Part, StreamId, list_parts, remove_leftovers, sync_folder, write_part
+from ledger.part_merge import merge, worth_merging
+from ledger.storable import json_line
+
+Kind = Literal["accepted", "rejected", "attempts"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Entry = tuple[str, bytes, bytes]  # stream id, attempt, examples
+
+_OUTCOMES: dict[str, Kind] = {"accepted": "accepted", "rejected": "rejected"}
+_WRITER = "writer.lock"
+_READERS = "readers.lock"
+
+
+class PartsError(UserError):
+    """The part files cannot be written or read; nothing was removed from the stream."""
+
+
+class Parts:
+    """The part files of one job. Any process may read them, one at a time may write."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        #: Names the folder itself, wherever it is mounted or moved to; known once it is open for writing.
+        self.identity = ""
+        self._writer: IO[str] | None = None
+        self._parts: dict[Kind, list[Part]] = {}
+        self._counts: dict[Path, int] = {}
+
+    def open(self) -> None:
+        """Become the only writer and clear what a crash left behind; a second call does nothing.
+
+        Raises PartsError when another process writes here, or when the folder cannot be written.
+        """
+        if self._writer is not None:
+            return
+        with ExitStack() as undo, self._writing():
+            for kind in KINDS:
+                (self.directory / kind).mkdir(parents=True, exist_ok=True)
+            (self.directory / _READERS).touch()
+            writer = undo.enter_context((self.directory / _WRITER).open("a+", encoding="utf-8"))
+            try:
+                fcntl.flock(writer, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PartsError(
+                    f"{self.directory} is being written by another process; stop that one or wait for it."
+                ) from error
+            self.identity = _identity(writer)
+            for kind in KINDS:
+                remove_leftovers(self.directory / kind)
+                self._parts[kind] = list_parts(self.directory / kind)[0]
+            sync_folder(self.directory)
+            self._writer = writer
+            undo.pop_all()
+
+    def close(self) -> None:
+        """Let another process write here; a second call does nothing."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def write(self, entries: Sequence[Entry]) -> int:
+        """Store stream entries, given in the stream's order, and return the number of new examples.
+
+        They are on the disk when it returns. Entries stored before are passed over. Raises PartsError; some
+        kinds may be stored then and others not, and the same entries can be given again.
+        """
+        self.open()
+        ids = [StreamId.parse(entry[0]) for entry in entries]
+        lines: dict[Kind, list[bytes]] = {kind: [] for kind in KINDS}
+        for stream_id, entry in zip(ids, entries, strict=True):
+            wanting = [kind for kind in KINDS if stream_id > self._cursor(kind)]
+            for kind, row in _rows(entry) if wanting else ():
+                if kind in wanting:
+                    lines[kind].append(json_line(row))
+        for kind in KINDS:
+            if lines[kind]:
+                first = next(stream_id for stream_id in ids if stream_id > self._cursor(kind))
+                with self._writing():
+                    part = write_part(self.directory / kind, first, ids[-1], lines[kind])
+                self._parts[kind].append(part)
+                self._counts[part.path] = len(lines[kind])
+        return len(lines["accepted"]) + len(lines["rejected"])
+
+    def compact(self, least: int = 16) -> int:
+        """Merge the newest parts of a kind once `least` of them are worth it; return how many went.
+
+        Merging is a convenience: it is put off while someone reads, or when the disk refuses.
+        """
+        self.open()
+        gone = 0
+        with suppress(OSError), (self.directory / _READERS).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for kind, parts in self._parts.items():
+                small = worth_merging(parts)
+                if len(small) >= max(2, least):
+                    parts[-len(small) :] = [merge(self.directory / kind, small)]
+                    gone += len(small)
+        return gone
+
+    def count(self, kind: Kind) -> int:
+        """The number of rows of a kind. Raises PartsError."""
+        with self.reading(kind) as paths, self._reading():
+            return sum(self._count(path) for path in paths)
+
+    def iterate(self, kind: Kind, skip: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a kind in the stream's order but for the first `skip`, one in memory at a time.
+
+        The order never changes and new rows come last: who has seen n rows goes on with skip=n. Raises PartsError.
+        """
+        with self.reading(kind) as paths, self._reading():
+            for path in paths:
+                if skip and skip >= self._count(path):
+                    skip -= self._count(path)
+                    continue
+                with path.open("rb") as file:
+                    for number, line in enumerate(file, 1):
+                        if number > skip:
+                            yield _row(line, path, number)
+                skip = 0
+
+    @contextmanager
+    def reading(self, kind: Kind) -> Iterator[list[Path]]:
+        """Give the paths of a kind's parts in the stream's order; none of them goes away meanwhile."""
+        with ExitStack() as stack:
+            with self._reading():
+                # Without the file no one has ever merged here, and a reader writes nothing.
+                with suppress(FileNotFoundError):
+                    lock = stack.enter_context((self.directory / _READERS).open("rb"))
+                    fcntl.flock(lock, fcntl.LOCK_SH)
+                paths = [part.path for part in list_parts(self.directory / kind)[0]]
+            yield paths
+
+    def _cursor(self, kind: Kind) -> StreamId:
+        parts = self._parts[kind]
+        return parts[-1].last if parts else StreamId(0, 0)
+
+    def _count(self, path: Path) -> int:
+        if path not in self._counts:
+            with path.open("rb") as file:
+                self._counts[path] = sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
+        return self._counts[path]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise PartsError(
+                f"{error.filename or self.directory} cannot be written ({error.strerror}): "
+                "nothing was taken off the queue, so mend that and collect again."
+            ) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise PartsError(f"{error.filename or self.directory} cannot be read ({error.strerror}).") from error
+
+
+def _identity(writer: IO[str]) -> str:
+    writer.seek(0)
+    identity = writer.read()
+    if not identity:
+        identity = uuid4().hex
+        writer.write(identity)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return identity
+
+
+def _rows(entry: Entry) -> Iterator[tuple[Kind, Any]]:
+    stream_id, attempt, examples = entry
+    try:
+        yield "attempts", json.loads(attempt)
+        for example in json.loads(examples):
+            yield _OUTCOMES[example["outcome"]], example
+    except (ValueError, KeyError, TypeError) as error:
+        raise PartsError(
+            f"Stream entry {stream_id} is not a result ({type(error).__name__}): nothing was taken off the queue; "
+            "are all workers of the same version?"
+        ) from error
+
+
+def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise PartsError(f"{path}, line {number} is damaged: it is not JSON.") from error
+    return row

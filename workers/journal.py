@@ -1,0 +1,59 @@
+"""Settlements of paid answers that Redis could not take yet, on the worker's disk, so that none is ever lost."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+
+class Journal:
+    """One file per worker process, locked while the process lives; removed when all in it is settled."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        self._folder = folder
+        self._path = folder / f"{worker}.jsonl"
+        self._file: IO[str] | None = None
+        self._open: set[str] = set()
+
+    def write(self, token: str, settlement: dict[str, Any]) -> None:
+        """Puts a settlement on disk, for good, before it is tried again. Raises OSError where the disk refuses."""
+        if token in self._open:
+            return
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file.write(json.dumps({"token": token, **settlement}, ensure_ascii=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._open.add(token)
+
+    def done(self, token: str) -> None:
+        """The settlement has reached the ledger; the file goes once nothing in it is open."""
+        self._open.discard(token)
+        if self._file is not None and not self._open:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+    def left_behind(self) -> Iterator[dict[str, Any]]:
+        """The settlements in the files of dead workers on this machine; each file goes after its last one.
+
+        A settlement that had reached the ledger before its worker died is given too: settling twice changes nothing.
+        """
+        for path in sorted(self._folder.glob("*.jsonl")) if self._folder.is_dir() else []:
+            with contextlib.suppress(FileNotFoundError), path.open("r+", encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                for line in file:
+                    # The last line may be half written: the call it was about is charged as unknown.
+                    with contextlib.suppress(ValueError):
+                        yield json.loads(line)
+                path.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""What a worker process does besides its tasks: it starts, keeps house, and goes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from functools import lru_cache
+from typing import Any
+
+import redis as redis_py
+
+from config.models import Model, models
+from config.settings import missing_key, settings
+from ledger import fleet, limits
+from ledger.connection import Redis, connect
+from workers.app import SOCKET_SECONDS, VISIBILITY_SECONDS, app, task_name
+from workers.janitor import Janitor, enqueue_again
+from workers.orphan import end_with_parent
+from workers.process import Process
+
+log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=1)
+def process() -> Process:
+    """This process's event loop and connections, made when they are first needed, and so after any fork."""
+    return Process(app.conf.broker_url, os.environ.get("GENFLEET_WORKER"))
+
+
+@lru_cache(maxsize=1)
+def _redis() -> Redis:
+    return connect(app.conf.broker_url)
+
+
+def check_times() -> list[str]:
+    """What of the time order is broken, a sentence each: call < dead worker's lease taken back < redelivery."""
+    longest = 600  # seconds: the most that a recipe's call.timeout_seconds may be
+    grace = settings().grace_seconds
+    problems = []
+    if not longest < VISIBILITY_SECONDS:
+        problems.append(f"calls may take {longest} s, longer than the visibility timeout of {VISIBILITY_SECONDS} s.")
+    if not grace < VISIBILITY_SECONDS - SOCKET_SECONDS:
+        problems.append(
+            f"GENFLEET_GRACE_SECONDS ({grace:g}) must be below {VISIBILITY_SECONDS - SOCKET_SECONDS}: "
+            "longer, and the broker hands out examples that are still being made."
+        )
+    return problems
+
+
+def prepare(worker: Any) -> None:
+    """Before the worker consumes: refuse a broken set-up; leave out models whose key is missing."""
+    if settings().redis_url is None:
+        sys.exit("a worker needs REDIS_URL: set it in the environment or in .env, such as redis://broker:6379/0.")
+    if problems := check_times():
+        sys.exit("\n".join(problems))
+    keyless = [model for model in models().values() if model.provider.key() is None]
+    selected = set(app.amqp.queues.consume_from)
+    for model in keyless:
+        if task_name(model.name) in selected:
+            app.amqp.queues.deselect([task_name(model.name)])
+            log.warning(missing_key(model.provider.api_key_env, f"{model.name}: not taken; it"))
+    if not set(app.amqp.queues.consume_from) & {task_name(name) for name in models()}:
+        wanted = sorted({model.provider.api_key_env for model in keyless})
+        sys.exit(f"this worker could take no model's tasks: set {' or '.join(wanted)} in the environment or in .env.")
+
+
+def start(worker: Any) -> None:
+    """The worker consumes: its heart beats from now on."""
+    end_with_parent()
+    threading.Thread(target=_keep_house, name="housekeeping", daemon=True).start()
+
+
+def _keep_house() -> None:
+    janitor = Janitor(_redis())
+    while not process().draining:
+        try:
+            janitor.work(process().worker, process().waiting())
+        except redis_py.RedisError as error:
+            log.warning("housekeeping waits for the broker (%s)", type(error).__name__)
+        except Exception:
+            log.exception("housekeeping failed; it goes on")
+        _stopping.wait(fleet.HEARTBEAT_SECONDS)
+
+
+_stopping = threading.Event()
+
+
+def limits_in_force() -> dict[str, Model]:
+    """Every model with the limits that the ledger keeps for it now, after telling it what the file declares."""
+    for model in models().values():
+        limits.declare(_redis(), model)
+    return {name: model.model_copy(update={"limits": limits.read(_redis(), name)}) for name, model in models().items()}
+
+
+def change_limit(model: str, per_minute: float | None) -> None:
+    """Sets the fleet's limit on requests per minute of a model."""
+    limits.change(_redis(), model, {"requests_per_minute": per_minute})
+    log.warning("the fleet's limit for %s is now %s requests/min", model, f"{per_minute:g}" if per_minute else "no")
+
+
+def drain() -> None:
+    """Told to stop: lets calls in flight finish within the grace period, then gives the rest back to the queue."""
+    if process.cache_info().currsize and not process().draining:
+        process().draining = True
+        _stopping.set()
+        threading.Thread(target=_drain, name="drain").start()
+
+
+def _drain() -> None:
+    back = process().drain(settings().grace_seconds)
+    worker = process().worker
+    process().close()
+    try:
+        enqueue_again(_redis(), list({*back, *fleet.reap(_redis(), worker, now=True)}))
+    except (redis_py.RedisError, OSError) as error:
+        # The janitor of another worker finds them by the silence of this one.
+        log.warning("%d examples could not be given back (%s)", len(back), type(error).__name__)

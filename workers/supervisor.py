@@ -1,0 +1,145 @@
+"""Several Celery worker processes as one: started, watched, restarted, stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import redis as redis_py
+
+from config.settings import settings
+from ledger import fleet
+from ledger.connection import Redis
+from workers.app import task_name
+from workers.janitor import enqueue_again
+from workers.orphan import environment
+
+log = logging.getLogger(__name__)
+
+_BACKOFF_MOST = 30.0
+_STEADY_SECONDS = 60.0
+_AFTER_GRACE_SECONDS = 15.0
+
+
+@dataclass
+class Child:
+    """One worker process and what it is for."""
+
+    name: str
+    models: list[str]
+    worker: str
+    popen: subprocess.Popen[bytes]
+    started: float
+    failures: int = 0
+    restart_at: float | None = None
+
+
+def lanes(models: list[str], processes: int) -> list[list[str]]:
+    """The models of each process: as few as can be, so that a queue that waits for its limit stops no other."""
+    if processes >= len(models):
+        return [[models[k % len(models)]] for k in range(processes)]
+    return [models[k::processes] for k in range(processes)]
+
+
+class Supervisor:
+    """Keeps `processes` Celery workers of `concurrency` threads each alive until it is told to stop."""
+
+    def __init__(
+        self, redis: Redis, models: list[str], processes: int, concurrency: int, logs: Path | None = None
+    ) -> None:
+        self._redis = redis
+        self._concurrency = concurrency
+        self._logs = logs
+        self._stopping = threading.Event()
+        self._killing = threading.Event()
+        unique = uuid.uuid4().hex[:4]
+        self._children = [
+            self._start(f"{os.getpid()}-{unique}-{k + 1}", mine) for k, mine in enumerate(lanes(models, processes))
+        ]
+
+    def _start(self, name: str, models: list[str], failures: int = 0) -> Child:
+        worker = f"{socket.gethostname()}-{name}-{uuid.uuid4().hex[:6]}"
+        command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "-P", "threads"]
+        command += ["-c", str(self._concurrency), "-Q", ",".join(map(task_name, models)), "-n", f"{name}@%h"]
+        command += ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
+        log_file: IO[bytes] | None = None
+        if self._logs is not None:
+            self._logs.mkdir(parents=True, exist_ok=True)
+            log_file = (self._logs / f"worker-{name.rpartition('-')[2]}.log").open("ab")
+        # A session of its own: Ctrl-C reaches the supervisor alone, which then stops its workers in order.
+        popen = subprocess.Popen(
+            command,
+            env={**environment(), "GENFLEET_WORKER": worker},
+            stdin=subprocess.DEVNULL,
+            stdout=log_file or None,
+            stderr=log_file or None,
+            start_new_session=True,
+        )
+        if log_file is not None:
+            log_file.close()
+        return Child(name, models, worker, popen, time.monotonic(), failures)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers that live."""
+        return [child.popen.pid for child in self._children if child.popen.poll() is None]
+
+    def run(self) -> int:
+        """Watches the workers until `stop`; then 0, or 1 where some had to be killed."""
+        while not self._stopping.wait(0.2):
+            for place, child in enumerate(self._children):
+                self._children[place] = self._watched(child)
+        return self._ended()
+
+    def _watched(self, child: Child) -> Child:
+        code = child.popen.poll()
+        if code is None:
+            return child
+        if child.restart_at is None:
+            child.failures = 1 if time.monotonic() - child.started > _STEADY_SECONDS else child.failures + 1
+            pause = min(_BACKOFF_MOST, 2.0 ** (child.failures - 1))
+            log.warning("worker %s ended with %s; a new one starts in %.0f s", child.name, code, pause)
+            child.restart_at = time.monotonic() + pause
+            self._give_back(child)
+        if time.monotonic() < child.restart_at:
+            return child
+        return self._start(child.name, child.models, child.failures)
+
+    def _give_back(self, child: Child) -> None:
+        """What a dead worker held goes back to the queue now: nobody need wait for its heartbeat to run out."""
+        try:
+            enqueue_again(self._redis, fleet.reap(self._redis, child.worker, now=True))
+        except (redis_py.RedisError, OSError) as error:
+            log.warning("%s: its examples go back when the broker answers (%s)", child.name, type(error).__name__)
+
+    def stop(self) -> None:
+        """Told once, it lets calls in flight finish within the grace period; told again, it returns at once."""
+        if self._stopping.is_set():
+            self._killing.set()
+        self._stopping.set()
+
+    def _ended(self) -> int:
+        living = [child for child in self._children if child.popen.poll() is None]
+        for child in living:
+            child.popen.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + settings().grace_seconds + _AFTER_GRACE_SECONDS
+        while any(child.popen.poll() is None for child in living):
+            if self._killing.wait(0.05) or time.monotonic() > deadline:
+                break
+        killed = [child for child in living if child.popen.poll() is None]
+        for child in killed:
+            child.popen.kill()
+        for child in self._children:
+            child.popen.wait()
+            self._give_back(child)
+        return 1 if killed else 0

@@ -1,0 +1,197 @@
+"""From what came back of a call to what the ledger and the user are told: accepted, rejected or again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from config.output import Invalid
+from config.recipe import Recipe
+from ledger.leases import Settlement
+from workers.client import Answer
+from workers.errors import Failure, decide
+
+_BACKOFF_SECONDS = 1.0
+_BACKOFF_MOST = 60.0
+_PAUSE_MOST = 300.0
+_RAW_MOST = 200_000
+
+
+@dataclass
+class Tries:
+    """What this example has been through in this worker: failed calls and answers that were bought in vain."""
+
+    failed: int = 0
+    invalid: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One attempt's end: what to settle, the examples to store, and the seconds to wait before another attempt."""
+
+    settlement: Settlement
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    pause: float = 0.0
+    detail: str = ""
+
+
+def judge(reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: Tries, noise: random.Random) -> Verdict:
+    """The one place that decides what an attempt came to. Pure but for `tries`, which it counts up."""
+    if isinstance(reply, Failure):
+        return _after_failure(reply, recipe, item, tries, noise)
+    if not reply.text and reply.completion_tokens == 0 and reply.refusal is None:
+        # A model that was starting up answers nothing and costs nothing.
+        empty = Failure(status=200, kind="empty", latency=reply.latency)
+        return _after_failure(empty, recipe, item, tries, noise, reply)
+    return _after_answer(reply, recipe, item, tries)
+
+
+def _after_failure(
+    failure: Failure,
+    recipe: Recipe,
+    item: dict[str, Any],
+    tries: Tries,
+    noise: random.Random,
+    answer: Answer | None = None,
+) -> Verdict:
+    decision = decide(failure)
+    reason = "empty" if failure.kind == "empty" else decision.reason
+    cost = None if decision.charged else answer.cost if answer else 0
+    used = {
+        "cost": cost,
+        "prompt_tokens": answer.prompt_tokens if answer else 0,
+        "cached_tokens": answer.cached_tokens if answer else 0,
+    }
+    if decision.action == "stop":
+        note = f"{recipe.model}: {_STOPS[reason]}"
+        return Verdict(Settlement(outcome="again", reason=reason, stop="stopped", note=note, **used))
+    if decision.refused:
+        # With a little noise, so that the fleet does not come back as one.
+        wait = min(_PAUSE_MOST, failure.retry_after if failure.retry_after is not None else 5.0)
+        milliseconds = int((wait + noise.uniform(0, 0.1 + 0.05 * wait)) * 1000) + 1
+        return Verdict(Settlement(outcome="again", reason=reason, retry_after_ms=milliseconds, **used))
+    tries.failed += 1
+    if decision.action == "reject" or tries.failed >= recipe.call.attempts:
+        detail = (
+            f"given up after {tries.failed} failed calls" if decision.action == "again" else "the request is refused"
+        )
+        return _rejected(recipe, item, reason, detail, None, **used)
+    ceiling = min(_BACKOFF_MOST, _BACKOFF_SECONDS * 2 ** (tries.failed - 1))
+    pause = max(failure.retry_after or 0.0, noise.uniform(ceiling / 2, ceiling))
+    return Verdict(Settlement(outcome="again", reason=reason, **used), pause=pause)
+
+
+_STOPS = {
+    "insufficient_quota": "the account has no quota left; add credit, then resume the job.",
+    "invalid_key": "the provider refuses the API key (401); set a valid one, restart the worker, resume the job.",
+    "payment_required": "the provider asks for payment (402); add credit, then resume the job.",
+    "forbidden": "the provider forbids the key this model (403); allow it, then resume the job.",
+}
+
+
+def _after_answer(answer: Answer, recipe: Recipe, item: dict[str, Any], tries: Tries) -> Verdict:
+    used = {
+        "cost": answer.cost,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "cached_tokens": answer.cached_tokens,
+    }
+    if answer.refusal is not None or answer.finish_reason == "content_filter":
+        return _rejected(recipe, item, "refused", "the model refused", answer.refusal or answer.text, **used)
+    if answer.finish_reason == "length":
+        detail = f"cut at {answer.completion_tokens} tokens; raise sampling.max_tokens"
+        return _bought_in_vain(recipe, item, "length", detail, answer, tries, used)
+    variables, count = item["variables"], item["count"]
+    read = recipe.checked_output.read(answer.text, count, variables)
+    if all(isinstance(one, Invalid) for one in read):
+        first = next(one for one in read if isinstance(one, Invalid))
+        return _bought_in_vain(recipe, item, "invalid", first.detail, answer, tries, used)
+    examples = []
+    for k, one in enumerate(read):
+        index = item["first"] + k
+        if isinstance(one, Invalid):
+            examples.append(
+                {"index": index, "outcome": "rejected", "reason": "invalid", "detail": one.detail, "raw": answer.text}
+            )
+        else:
+            messages = recipe.conversation(one, variables)
+            examples.append({"index": index, "outcome": "accepted", "output": one, "messages": messages})
+    accepted = sum(example["outcome"] == "accepted" for example in examples)
+    settlement = Settlement(outcome="accepted", accepted=accepted, rejected=count - accepted, **used)
+    return Verdict(settlement, examples)
+
+
+def _bought_in_vain(
+    recipe: Recipe, item: dict[str, Any], reason: str, detail: str, answer: Answer, tries: Tries, used: dict[str, Any]
+) -> Verdict:
+    if tries.invalid < recipe.call.retry_invalid:
+        tries.invalid += 1
+        return Verdict(Settlement(outcome="again", reason=reason, **used), detail=detail)
+    return _rejected(recipe, item, reason, detail, answer.text, **used)
+
+
+def _rejected(recipe: Recipe, item: dict[str, Any], reason: str, detail: str, raw: str | None, **used: Any) -> Verdict:
+    raw = raw[:_RAW_MOST] if raw else raw
+    examples = [
+        {"index": item["first"] + k, "outcome": "rejected", "reason": reason, "detail": detail, "raw": raw}
+        for k in range(item["count"])
+    ]
+    settlement = Settlement(outcome="rejected", reason=reason, rejected=item["count"], **used)
+    return Verdict(settlement, examples, detail=detail)
+
+
+def poisoned(recipe: Recipe, item: dict[str, Any]) -> Verdict:
+    """The end of an example whose calls took their worker with them, time and again."""
+    return _rejected(recipe, item, "poison", "every worker that took it up died", None)
+
+
+def attempt_record(
+    job: str, unit: int, number: int, recipe: Recipe, worker: str, verdict: Verdict, reply: Answer | Failure | None
+) -> dict[str, Any]:
+    """What is kept of an attempt, whatever it came to."""
+    answer = reply if isinstance(reply, Answer) else None
+    cost = verdict.settlement.cost
+    source = answer.cost_source if answer else "unknown" if cost is None else "none"
+    return {
+        "job": job,
+        "unit": unit,
+        "attempt": number,
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "outcome": "unknown" if cost is None else verdict.settlement.outcome,
+        "reason": verdict.settlement.reason or None,
+        "recipe": recipe.name,
+        "model": recipe.model,
+        "answered_by": answer.answered_by if answer else None,
+        "generation_id": answer.generation_id if answer else None,
+        "prompt_tokens": verdict.settlement.prompt_tokens,
+        "completion_tokens": verdict.settlement.completion_tokens,
+        "cached_tokens": verdict.settlement.cached_tokens,
+        "cost_nano_usd": cost,
+        "cost_source": source,
+        "latency_seconds": round(reply.latency, 3) if reply else None,
+        "worker": worker,
+    }
+
+
+def example_records(verdict: Verdict, item: dict[str, Any], attempt: dict[str, Any]) -> list[dict[str, Any]]:
+    """The examples as they are stored; a call's tokens and cost are shared evenly among the examples it made."""
+    count = len(verdict.examples)
+    records = []
+    for k, example in enumerate(verdict.examples):
+
+        def share(total: int | None, k: int = k) -> int:
+            return ((total or 0) * (k + 1)) // count - ((total or 0) * k) // count
+
+        cost = share(attempt["cost_nano_usd"])
+        usage = {name: share(attempt[name]) for name in ("prompt_tokens", "completion_tokens", "cached_tokens")}
+        records.append(
+            {"id": f"{attempt['job']}-{example['index']:06d}", "index": example["index"], "job": attempt["job"]}
+            | {"recipe": attempt["recipe"], "outcome": example["outcome"], "variables": item["variables"]}
+            | {name: value for name, value in example.items() if name not in ("index", "outcome")}
+            | {name: attempt[name] for name in ("model", "answered_by", "generation_id")}
+            | {"usage": usage, "cost_usd": cost / 1e9, "cost_nano_usd": cost, "cost_source": attempt["cost_source"]}
+            | {"latency_seconds": attempt["latency_seconds"], "attempts": attempt["attempt"], "at": attempt["at"]}
+        )
+    return records
