@@ -27,9 +27,9 @@ class Provider(_Frozen):
     """Where calls go, and the name of the variable that holds its key."""
 
     name: str
-    base_url: str
+    base_url: str = Field(pattern=r"^https?://")
     base_url_env: str | None = None
-    api_key_env: str
+    api_key_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     headers: dict[str, str] = {}
     flavour: Literal["openrouter", "openai"] = "openai"
 
@@ -75,8 +75,8 @@ class Price(_Frozen):
 class Limits(_Frozen):
     """What the fleet may use of a model; None is no limit."""
 
-    requests_per_minute: float | None = Field(None, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0)
+    requests_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False)
+    tokens_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False)
     concurrent_requests: int | None = Field(None, ge=1)
 
 
@@ -139,22 +139,24 @@ def load_models(over: Path | None = None) -> dict[str, Model]:
     raw = read_toml(BUILT_IN, ModelsError)
     if over is not None:
         raw = laid_over(raw, read_toml(over, ModelsError))
-    where, problems = over or BUILT_IN, []
+    where = over or BUILT_IN
+    problems: list[str] = []
     providers: dict[str, Provider] = {}
-    for name, table in raw.get("providers", {}).items():
+    for name, table in _tables(raw, "providers", problems).items():
         try:
-            providers[name] = Provider(name=name, **table)
-        except (ValidationError, TypeError) as error:
-            problems += _sentences(error, f"providers.{name}")
+            providers[name] = Provider(**{**table, "name": name})
+        except ValidationError as error:
+            # Somebody may have put a key or a password here, so no value is repeated.
+            problems += _sentences(error, f"providers.{name}", shown=False)
     models: dict[str, Model] = {}
-    for name, table in raw.get("models", {}).items():
-        provider = table.get("provider")
+    for name, table in _tables(raw, "models", problems).items():
+        provider = str(table.get("provider"))
         if provider not in providers:
             problems.append(f'models."{name}".provider: "{provider}" is not one of {sorted(providers)}.')
             continue
         try:
             models[name] = Model(**{**table, "name": name, "provider": providers[provider]})
-        except (ValidationError, TypeError) as error:
+        except ValidationError as error:
             problems += _sentences(error, f'models."{name}"')
     problems += [f'"{name}": unknown table.' for name in raw if name not in ("providers", "models")]
     if problems:
@@ -162,10 +164,24 @@ def load_models(over: Path | None = None) -> dict[str, Model]:
     return models
 
 
-def _sentences(error: ValidationError | TypeError, prefix: str) -> list[str]:
-    if isinstance(error, TypeError):
-        return [f"{prefix}: {error}."]
-    return [f"{'.'.join([prefix, *map(str, e['loc'])])}: {e['msg']} (is {e['input']!r})." for e in error.errors()]
+def _tables(raw: dict[str, Any], kind: str, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """The tables `[kind.NAME]` by name; what stands there and is no table is added to the problems."""
+    tables = raw.get(kind, {})
+    if not isinstance(tables, dict):
+        problems.append(f"{kind}: must hold tables, [{kind}.NAME].")
+        return {}
+    problems += [f"{kind}.{name}: must be a table." for name, table in tables.items() if not isinstance(table, dict)]
+    return {name: table for name, table in tables.items() if isinstance(table, dict)}
+
+
+def _sentences(error: ValidationError, prefix: str, *, shown: bool = True) -> list[str]:
+    return [
+        f"{'.'.join([prefix, *map(str, e['loc'])])}: {e['msg']}{_shown(e) if shown else ''}." for e in error.errors()
+    ]
+
+
+def _shown(problem: Any) -> str:
+    return "" if problem["type"] == "missing" else f" (is {problem['input']!r})"
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,16 @@ from typing import Any
 
 import jsonschema
 from pydantic import BaseModel, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import from_json
 
 from config.errors import RecipeError
 
 #: What providers refuse or ignore in strict mode, from OpenAI's and OpenRouter's structured output guides.
-_NOT_ENFORCED = ("patternProperties", "oneOf", "not", "if", "dependentSchemas", "unevaluatedProperties")
+_NOT_ENFORCED = (
+    "patternProperties", "oneOf", "allOf", "not", "if", "dependentSchemas", "dependentRequired",
+    "unevaluatedProperties",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,10 @@ class Output:
         """
         if isinstance(output, str):
             model = _import(output, recipe)
-            return cls(model.__name__, strict(model.model_json_schema()), model)
+            try:
+                return cls(model.__name__, strict(model.model_json_schema()), model)
+            except PydanticUserError as error:
+                raise RecipeError(recipe, [f'output: "{output}" has no JSON Schema: {error.message}.']) from None
         try:
             jsonschema.Draft202012Validator.check_schema(output)
         except jsonschema.SchemaError as error:
@@ -81,7 +88,8 @@ class Output:
         examples beyond `items` are left out.
         """
         try:
-            answer = json.loads(_unfenced(text))
+            # Strict: NaN, half of a surrogate pair and endless nesting could not be stored as JSON.
+            answer = from_json(_unfenced(text), allow_inf_nan=False)
         except ValueError:
             return [Invalid("the answer is not JSON.")] * items
         found: Any = [answer]
@@ -100,12 +108,13 @@ class Output:
                 return Invalid(f"{place} breaks the schema's {error.validator}.")
             return dict(example) if isinstance(example, dict) else {"value": example}
         try:
-            checked = self._model.model_validate(example, context={"variables": variables})
+            return self._model.model_validate(example, context={"variables": variables}).model_dump(mode="json")
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "the answer"
             return Invalid(f"{place}: {first['msg'].removeprefix('Value error, ')}")
-        return checked.model_dump(mode="json")
+        except Exception as error:  # the recipe's author wrote the checks; the answer is paid for
+            return Invalid(f"the check of {self.name} broke on this answer ({type(error).__name__}).")
 
 
 def _unfenced(text: str) -> str:
@@ -124,6 +133,10 @@ def _import(path: str, recipe: str) -> type[BaseModel]:
         raise RecipeError(
             recipe,
             [f'output: class "{path}" not found ({error}); write it as "module:Class", in a module beside the recipe.'],
+        ) from None
+    except Exception as error:  # the module is the recipe author's
+        raise RecipeError(
+            recipe, [f'output: module "{module}" cannot be imported: {type(error).__name__}: {error}.']
         ) from None
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
         raise RecipeError(recipe, [f'output: "{path}" is not a pydantic class.'])
@@ -152,13 +165,21 @@ def not_enforced(schema: dict[str, Any]) -> list[str]:
     problems = []
     if schema.get("type") != "object":
         problems.append("[output]: the outermost schema must be an object.")
+    known = {f"#/$defs/{name}" for name in schema.get("$defs", {})}
     for place, node in _nodes(schema, "output"):
         problems += [f"{place}: providers cannot enforce {word}." for word in _NOT_ENFORCED if word in node]
-        if node.get("type") == "object" and not node.get("properties"):
+        if "object" in _types(node) and not node.get("properties"):
             problems.append(f"{place}: an object without named properties; send it as a string that holds JSON.")
         if node.get("additionalProperties") not in (None, False):
             problems.append(f"{place}: additionalProperties must be false.")
+        if "$ref" in node and node["$ref"] not in known:
+            problems.append(f'{place}: "{node["$ref"]}" is not in this schema; refer to "#/$defs/NAME".')
     return problems + [f"output: {name} refers to itself." for name in _recursive(schema)]
+
+
+def _types(node: dict[str, Any]) -> list[str]:
+    kind = node.get("type", [])
+    return kind if isinstance(kind, list) else [kind]
 
 
 def _nodes(schema: Any, place: str) -> list[tuple[str, dict[str, Any]]]:

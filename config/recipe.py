@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -21,6 +22,11 @@ BUILT_IN = Path(__file__).with_name("recipes")
 GIVEN = frozenset({"items"})
 
 _jinja = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
+
+
+@lru_cache(maxsize=256)
+def _template(text: str) -> Template:
+    return _jinja.from_string(text)
 
 
 class _Frozen(BaseModel):
@@ -72,10 +78,15 @@ class Chat(_Frozen):
     assistant: str | None = None
     messages: str | None = None
 
+    def templates(self) -> dict[str, str]:
+        """The templates that are used, by role."""
+        roles = ("system",) if self.messages is not None else ("system", "user", "assistant")
+        return {role: text for role in roles if (text := getattr(self, role))}
+
 
 def _axis(values: Any) -> Any:
     if isinstance(values, dict):
-        if not values or not all(isinstance(w, int | float) and w > 0 for w in values.values()):
+        if not values or not all(isinstance(w, int | float) and 0 < w < math.inf for w in values.values()):
             raise ValueError("a weighted axis needs values with weights above 0")
     elif not isinstance(values, list) or not values:
         raise ValueError("an axis is a list of values, or a table of values with weights")
@@ -116,10 +127,6 @@ class Recipe(_Frozen):
         """The output's schema and checks. Raises RecipeError where its class cannot be imported."""
         return Output.load(self.output, self.name)
 
-    @cached_property
-    def _prompt(self) -> Any:
-        return _jinja.from_string(self.prompt)
-
     def render(self, variables: dict[str, Any], items: int) -> str:
         """The user message for one call.
 
@@ -127,25 +134,27 @@ class Recipe(_Frozen):
             RecipeError: the template fails on these variables, such as for a column that this row has not.
         """
         try:
-            return str(self._prompt.render({**variables, "items": items})).strip()
-        except TemplateError as error:
+            return _template(self.prompt).render({**variables, "items": items}).strip()
+        except Exception as error:  # whatever the expressions in it do
             raise RecipeError(self.name, [f"prompt: {error}."]) from None
 
     def conversation(self, output: dict[str, Any], variables: dict[str, Any]) -> list[dict[str, Any]] | None:
-        """The example as chat messages ({role, content, …}), or None where the recipe has no [chat]."""
+        """The example as chat messages ({role, content, …}), or None where the recipe has no [chat].
+
+        Raises:
+            RecipeError: [chat] fails on this example.
+        """
         if self.chat is None:
             return None
-        if self.chat.messages is not None:
-            head = [] if self.chat.system is None else [("system", self.chat.system)]
-            turns = output.get(self.chat.messages, [])
-        else:
-            head = [(role, getattr(self.chat, role)) for role in ("system", "user", "assistant")]
-            turns = []
-        names = {**variables, **output}
-        said = [
-            {"role": role, "content": _jinja.from_string(text).render(names).strip()} for role, text in head if text
-        ]
-        return said + [{k: v for k, v in turn.items() if v is not None} for turn in turns]
+        names, templates = {**variables, **output}, self.chat.templates()
+        try:
+            said = [
+                {"role": role, "content": _template(text).render(names).strip()} for role, text in templates.items()
+            ]
+            turns = output[self.chat.messages] if self.chat.messages is not None else []
+            return said + [{k: v for k, v in turn.items() if v is not None} for turn in turns]
+        except Exception as error:  # whatever the expressions in it do
+            raise RecipeError(self.name, [f"chat: {error}."]) from None
 
     def used_models(self) -> list[Model]:
         """The model and its fallbacks, in the order they are tried. Raises ModelsError for one not known."""
@@ -192,8 +201,7 @@ def recipe_problems(recipe: Recipe) -> list[str]:
     """Everything in a well-formed recipe that would go wrong later, a sentence each."""
     problems = _template_problems(recipe)
     try:
-        output = recipe.checked_output
-        problems += not_enforced(output.schema)
+        problems += not_enforced(recipe.checked_output.schema) + _chat_problems(recipe)
     except RecipeError as error:
         problems += error.problems
     if recipe.call.items % recipe.call.split:
@@ -201,9 +209,6 @@ def recipe_problems(recipe: Recipe) -> list[str]:
             f"call.split: {recipe.call.split} calls cannot share {recipe.call.items} items evenly; "
             "let items be a multiple of split."
         )
-    chat = recipe.chat
-    if chat is not None and chat.messages is None and not (chat.user and chat.assistant):
-        problems.append('chat: needs user and assistant, or messages = "<output field>".')
     for axis in recipe.axes:
         if axis in recipe.rows:
             problems.append(f"axes.{axis}: is also a column of the rows; rename one of them.")
@@ -225,14 +230,47 @@ def _template_problems(recipe: Recipe) -> list[str]:
     return problems
 
 
-def columns(recipe: Recipe) -> set[str]:
-    """The columns that each row must have: those the recipe lists, and what its prompt needs from elsewhere.
+def _chat_problems(recipe: Recipe) -> list[str]:
+    chat, fields = recipe.chat, _fields(recipe)
+    if chat is None:
+        return []
+    problems = []
+    if chat.messages is None and not (chat.user and chat.assistant):
+        problems.append('chat: needs user and assistant, or messages = "<output field>".')
+    if chat.messages is not None and chat.messages not in fields:
+        problems.append(f'chat.messages: "{chat.messages}" is no field of the output.')
+    for role, text in chat.templates().items():
+        try:
+            missing = sorted(_needed(text) - fields - set(recipe.axes))
+        except TemplateError as error:
+            problems.append(f"chat.{role}: {error}.")
+            continue
+        if not recipe.rows:
+            problems += [f"chat.{role}: {{{{ {name} }}}} is no field of the output and no axis." for name in missing]
+    return problems
 
-    Names that the template guards with `is defined` are not needed.
+
+def _fields(recipe: Recipe) -> set[str]:
+    return set(recipe.checked_output.schema.get("properties", {}))
+
+
+def _needed(text: str) -> set[str]:
+    """The names a template cannot do without: those it uses and does not guard with `is defined`."""
+    guarded = set(re.findall(r"\b(\w+)\s+is\s+defined\b", text))
+    return set(meta.find_undeclared_variables(_jinja.parse(text))) - guarded
+
+
+def columns(recipe: Recipe) -> set[str]:
+    """The columns that each row must have: those the recipe lists, and what its templates need from elsewhere.
+
+    Names that a template guards with `is defined` are not needed.
     """
-    names = set(meta.find_undeclared_variables(_jinja.parse(recipe.prompt)))
-    guarded = set(re.findall(r"\b(\w+)\s+is\s+defined\b", recipe.prompt))
-    return set(recipe.rows) | (names - GIVEN - set(recipe.axes) - guarded if recipe.rows else set())
+    if not recipe.rows:
+        return set()
+    needed = _needed(recipe.prompt) - GIVEN
+    for text in recipe.chat.templates().values() if recipe.chat is not None else ():
+        needed |= _needed(text) - _fields(recipe)
+    return set(recipe.rows) | needed - set(recipe.axes)
 
 
 def model_problems(recipe: Recipe) -> list[str]:

@@ -25,9 +25,9 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
-    redis_url: str | None = Field(None, alias="REDIS_URL")
-    openrouter_base_url: str | None = Field(None, alias="OPENROUTER_BASE_URL")
-    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL")
+    redis_url: str | None = Field(None, alias="REDIS_URL", repr=False)
+    openrouter_base_url: str | None = Field(None, alias="OPENROUTER_BASE_URL", repr=False)
+    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL", repr=False)
     hf_token: SecretStr | None = Field(None, alias="HF_TOKEN")
 
     max_concurrent: int | None = Field(None, alias="MAX_CONCURRENT", ge=1)
@@ -81,18 +81,30 @@ def settings() -> Settings:
             reason = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{name}{value} in the environment or .env: {reason[0].lower()}{reason[1:]}.")
         raise SettingsError("\n".join(lines)) from None
+    except UnicodeDecodeError:
+        raise SettingsError(_NOT_UTF8) from None
 
 
-_SHOWN = {"MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "GENFLEET_QUEUE_DEPTH"}
+_SHOWN = {
+    "MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "GENFLEET_QUEUE_DEPTH", "GENFLEET_GRACE_SECONDS",
+}  # fmt: skip
+_NOT_UTF8 = ".env is not UTF-8 text; save it as UTF-8."
 
 
 def api_key(variable: str) -> str | None:
     """The API key in `variable`, from the process or `.env`; None where it is not set or empty.
 
     Keys are read when they are needed and kept nowhere, so that no object that is shown can hold one.
+
+    Raises:
+        SettingsError: `.env` is not UTF-8.
     """
-    value = os.environ.get(variable) or dotenv_values(".env").get(variable)
-    return value.strip() if value and value.strip() else None
+    if value := os.environ.get(variable, "").strip():
+        return value
+    try:
+        return (dotenv_values(".env").get(variable) or "").strip() or None
+    except UnicodeDecodeError:
+        raise SettingsError(_NOT_UTF8) from None
 
 
 def missing_key(variable: str, what: str) -> str:

@@ -27,7 +27,7 @@ def export(directory: Path, to: Path, format: str | None = None) -> int:  # noqa
     The format follows the file's ending unless it is given. The file appears whole or not at all, and memory does
     not grow with the job. Raises ExportError, and PartsError when the folder cannot be read.
     """
-    kind = _format(to, format)
+    kind = format_of(to, format)
     columns: dict[str, None] = {}
 
     def look(example: Example) -> None:
@@ -65,7 +65,8 @@ def export(directory: Path, to: Path, format: str | None = None) -> int:  # noqa
     return count
 
 
-def _format(to: Path, asked: str | None) -> str:
+def format_of(to: Path, asked: str | None) -> str:
+    """The format asked for, or the one that the file's ending says. Raises ExportError."""
     if asked is not None:
         if asked not in FORMATS:
             raise ExportError(f"{asked!r} is no format: choose one of {', '.join(FORMATS)}.")

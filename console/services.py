@@ -134,16 +134,18 @@ def broker() -> Iterator[str]:
                 (folder / "url").unlink(missing_ok=True)
             return
         # Another command on this machine runs it.
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            with contextlib.suppress(FileNotFoundError):
-                url = (folder / "url").read_text()
-                if _answers_redis(url):
-                    break
-            time.sleep(0.1)
-        else:
-            raise ServiceError(f"another command uses {folder} and its broker does not answer; wait for it or stop it.")
-    yield url
+    yield _joined(folder)
+
+
+def _joined(folder: Path) -> str:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):
+            url = (folder / "url").read_text()
+            if _answers_redis(url):
+                return url
+        time.sleep(0.1)
+    raise ServiceError(f"another command uses {folder} and its broker does not answer; wait for it or stop it.")
 
 
 def _locked(file: IO[str]) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 import redis
 
 from ledger.connection import Redis
-from ledger.parts import Parts
-from ledger.results import Results
+from ledger.parts import Parts, PartsBusy
+from ledger.results import CollectedElsewhere, Results
 
 BATCH = 5_000  # stream entries
 # A part file costs several waits for the disk; results that trickle in are therefore gathered this long.
@@ -20,8 +20,9 @@ _BROKER_AWAY_SECONDS = 1.0
 class Collector:
     """Collects one job to one folder, safe against a kill at any point and against a second collector.
 
-    Either call `step` and `drain` yourself, or let a thread do it between `start` and `stop`; `close` at the end.
-    Errors raised by all of them: PartsError (the folder), CollectedElsewhere (the job), redis.RedisError.
+    Either call `step`, `drain` and at the end `close` yourself, or let a thread do all that between `start` and
+    `stop`. Errors raised by all of them: CollectedElsewhere (another collector has the job or the folder),
+    PartsError (the folder cannot be written), redis.RedisError.
     """
 
     def __init__(self, redis_client: Redis, job: str, directory: Path) -> None:
@@ -56,29 +57,41 @@ class Collector:
 
     def start(self) -> None:
         """Collect in a thread of its own, through the broker's absences, until `stop`."""
-        self._claim()
+        try:
+            self._claim()
+        except Exception:
+            self.close()
+            raise
+        self._stopping.clear()
         self._thread = threading.Thread(target=self._follow, name=self._name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Store what has come until now and end the thread; raises what ended it early."""
+        """Store what has come until now, end the thread and close; raises what ended it early."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self.close()
         if self.failure is not None:
             raise self.failure
 
     def close(self) -> None:
-        """Let others collect the job and write in the folder."""
-        with suppress(redis.RedisError):  # the claim ends by itself
-            self._results.release(self.parts.identity)
+        """Let others collect the job and write in the folder; a second call does nothing."""
+        if self.parts.is_open:
+            with suppress(redis.RedisError):  # the claim ends by itself
+                self._results.release(self.parts.identity)
         self.parts.close()
 
     def _claim(self) -> None:
         # The folder's lock keeps out a second process of this machine, so a claim in the folder's name is either
         # ours or that of a dead process: a restart need not wait for it to expire.
-        self.parts.open()
+        try:
+            self.parts.open()
+        except PartsBusy as error:
+            raise CollectedElsewhere(
+                f"Job {self._results.job} is being collected to {self.parts.directory} by another process; stop it."
+            ) from error
         self._results.claim(self.parts.identity, self._place)
 
     def _follow(self) -> None:

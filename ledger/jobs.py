@@ -85,6 +85,7 @@ class Status(BaseModel):
     unknown_usd: float
     budget_usd: float | None
     seconds: float
+    tasks: int
     enqueued: int
     duplicates: int
     duplicate_cost_usd: float
@@ -296,6 +297,7 @@ def status(redis: Redis, job: str) -> Status:
         unknown_usd=whole("unknown") / NANO,
         budget_usd=whole("budget") / NANO if "budget" in fields else None,
         seconds=round(max(0.0, (end - first) / 1e6), 3) if first else 0.0,
+        tasks=whole("units"),
         enqueued=whole("cursor"),
         duplicates=whole("duplicates"),
         duplicate_cost_usd=whole("duplicate_spent") / NANO,

@@ -34,6 +34,10 @@ class PartsError(UserError):
     """The part files cannot be written or read; nothing was removed from the stream."""
 
 
+class PartsBusy(PartsError):
+    """Another process writes in the folder."""
+
+
 class Parts:
     """The part files of one job. Any process may read them, one at a time may write."""
 
@@ -48,7 +52,7 @@ class Parts:
     def open(self) -> None:
         """Become the only writer and clear what a crash left behind; a second call does nothing.
 
-        Raises PartsError when another process writes here, or when the folder cannot be written.
+        Raises PartsBusy when another process writes here, PartsError when the folder cannot be written.
         """
         if self._writer is not None:
             return
@@ -60,7 +64,7 @@ class Parts:
             try:
                 fcntl.flock(writer, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise PartsError(
+                raise PartsBusy(
                     f"{self.directory} is being written by another process; stop that one or wait for it."
                 ) from error
             self.identity = _identity(writer)
@@ -70,6 +74,11 @@ class Parts:
             sync_folder(self.directory)
             self._writer = writer
             undo.pop_all()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this is the folder's one writer."""
+        return self._writer is not None
 
     def close(self) -> None:
         """Let another process write here; a second call does nothing."""

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ledger.collector import Collector
-
 from config.settings import settings
 from ledger import jobs
+from ledger.collector import Collector
 from ledger.connection import Redis
 from ledger.jobs import AT_REST, Status
 from producers import submission
@@ -49,15 +48,14 @@ class Job:
         They are collected to `directory` on the way, so that a script that is started again sees them all.
         """
         collector = Collector(self._redis, self.id, self.directory)
+        seen = 0
         try:
-            seen: set[str] = set()
             while True:
                 rests = self.status().state in AT_REST
                 collector.drain() if rests else collector.step()
-                for part in collector.parts.files("accepted"):
-                    if part.name not in seen:
-                        seen.add(part.name)
-                        yield from collector.parts.read(part)
+                for example in collector.parts.iterate("accepted", skip=seen):
+                    seen += 1
+                    yield example
                 if rests:
                     return
         finally:

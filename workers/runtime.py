@@ -23,10 +23,17 @@ from workers.process import Process
 log = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=1)
+_lock = threading.Lock()
+_process: Process | None = None
+
+
 def process() -> Process:
     """This process's event loop and connections, made when they are first needed, and so after any fork."""
-    return Process(app.conf.broker_url, os.environ.get("GENFLEET_WORKER"))
+    global _process  # noqa: PLW0603  one per operating system process, by its nature
+    with _lock:
+        if _process is None:
+            _process = Process(app.conf.broker_url, os.environ.get("GENFLEET_WORKER"))
+        return _process
 
 
 @lru_cache(maxsize=1)
@@ -102,7 +109,7 @@ def change_limit(model: str, per_minute: float | None) -> None:
 
 def drain() -> None:
     """Told to stop: lets calls in flight finish within the grace period, then gives the rest back to the queue."""
-    if process.cache_info().currsize and not process().draining:
+    if _process is not None and not process().draining:
         process().draining = True
         _stopping.set()
         threading.Thread(target=_drain, name="drain").start()

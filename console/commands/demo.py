@@ -28,6 +28,10 @@ from workers.app import use_broker
 
 _MODEL = "anthropic/claude-haiku-4.5"
 _RECIPES = "chat,quiz,cloze,reasoning,function_calling,formulas,emotional_support"
+#: The simulated account is a generous one, so that nobody waits for its limits.
+_MODELS = f"""[models."{_MODEL}"]
+limits = {{ requests_per_minute = 1_200, tokens_per_minute = 2_500_000, concurrent_requests = 100 }}
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -54,14 +58,17 @@ def demo(
         "OPENAI_API_KEY": "simulated",
         "REDIS_URL": "",
     }
-    os.environ["GENFLEET_DATA"] = str(settings().data / "demo")
+    data = settings().data / "demo"
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "models.toml").write_text(_MODELS)
+    os.environ |= {"GENFLEET_DATA": str(data), "GENFLEET_MODELS": str(data / "models.toml")}
     settings.cache_clear()
     models.cache_clear()
     to = settings().data / "dataset.jsonl"
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(broker())
         use_broker(url)
-        arguments = ["provider", "--port", str(port), "--latency", "1.0", "--rpm", "1200", "--tpm", "600000"]
+        arguments = ["provider", "--port", str(port), "--latency", "1.0"]
         stack.enter_context(Service("provider", arguments, lambda: answers(f"{root}/health")))
         stack.enter_context(flower(flower_port))
         redis = connect(url)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from console.commands.options import AsJson, JobId
 from console.commands.run import summary
@@ -19,10 +17,13 @@ from console.export import export as write_export
 from console.local import follow, interrupts, job_folder
 from console.progress import Progress, dollars
 from console.services import broker
+from console.tables import show
 from ledger import jobs
 from ledger.collector import Collector
 from ledger.connection import Redis, connect
 from ledger.jobs import AT_REST
+from ledger.parts import PartsBusy
+from ledger.results import CollectedElsewhere
 from workers.app import use_broker
 
 
@@ -47,10 +48,13 @@ def watch(job: JobId = None) -> None:
     """
     with ledger() as redis, interrupts() as seen, contextlib.ExitStack() as stack:
         job = jobs.find(redis, job)
-        collector = Collector(redis, job, job_folder(job))
-        if True:
-            stack.callback(collector.stop)
         with Progress() as progress:
+            collector = Collector(redis, job, job_folder(job))
+            try:
+                collector.start()
+                stack.callback(collector.stop)
+            except (CollectedElsewhere, PartsBusy) as elsewhere:
+                progress.say(str(elsewhere))
             last = follow(redis, job, progress, seen)
             progress.show(last, last=True)
         summary(last, None, None)
@@ -67,16 +71,20 @@ def status(job: JobId = None, as_json: AsJson = False) -> None:
             reading = jobs.status(redis, jobs.find(redis, job))
             print(reading.model_dump_json() if as_json else reading.model_dump_json(indent=2))
             return
-        table = Table(box=None, header_style="bold")
-        for column in ("job", "model", "state"):
-            table.add_column(column)
-        for column in ("accepted", "rejected", "total", "cost"):
-            table.add_column(column, justify="right")
-        for name in jobs.ids(redis):
-            one = jobs.status(redis, name)
-            numbers = (f"{one.accepted:,}", f"{one.rejected:,}", f"{one.total:,}", dollars(one.cost_usd))
-            table.add_row(one.job, one.model, one.state, *numbers)
-        Console().print(table if table.rows else "There is no job yet: genfleet submit RECIPE --count N")
+        readings = [jobs.status(redis, name) for name in jobs.ids(redis)]
+        show(
+            ("job", "model", "state", "accepted", "rejected", "total", "cost"),
+            (
+                (
+                    *(one.job, one.model, one.state),
+                    *(f"{number:,}" for number in (one.accepted, one.rejected, one.total)),
+                    dollars(one.cost_usd),
+                )
+                for one in readings
+            ),
+            left=3,
+            empty="There is no job yet: genfleet submit RECIPE --count N",
+        )
 
 
 def collect(
@@ -116,9 +124,7 @@ def export(
     job: JobId = None,
     to: Annotated[Path | None, typer.Option("--to", help="The file; its ending says the format.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="jsonl, parquet, csv or chat.")] = None,
-    source: Annotated[
-        Path | None, typer.Option("--from", help="Folder of part files, if not this machine's own.")
-    ] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="A folder of part files.")] = None,
 ) -> None:
     """Writes a job's accepted examples to one file, in their order.
 
@@ -128,8 +134,10 @@ def export(
         with ledger() as redis:
             job = jobs.find(redis, job)
             collector = Collector(redis, job, job_folder(job))
-            if True:
-                collector.stop()
+            # Where another command collects to this folder, what it has stored so far is exported.
+            with contextlib.suppress(PartsBusy):
+                collector.drain()
+                collector.close()
         source = job_folder(job)
     to = to or Path(f"{job or source.name}.jsonl")
     print(f"{write_export(source, to, form)} examples in {to}", file=sys.stderr)

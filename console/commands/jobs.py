@@ -6,14 +6,14 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from config.models import Limits, model, models, to_nano_usd
+from config.models import model, models, to_nano_usd
 from console.commands.follow import ledger
 from console.commands.options import JobId
+from console.tables import show
 from ledger import jobs
 from ledger import limits as ledger_limits
+from ledger.connection import Redis
 from producers import submission
 from workers.app import app as celery
 from workers.app import enqueue, task_name
@@ -85,7 +85,7 @@ def resume(
         sent = submission.resume(redis, job)
         reading = jobs.status(redis, job)
         print(f"{job}: {reading.state}, {sent} tasks enqueued.", file=sys.stderr)
-        if reading.state == "running" and reading.enqueued < int(redis.hget(f"genfleet:job:{job}", "units") or 0):
+        if reading.state == "running" and reading.enqueued < reading.tasks:
             print("Not all of it was enqueued yet: run its submit command again too.", file=sys.stderr)
 
 
@@ -115,14 +115,15 @@ def limits(
             if "requests_per_minute" in given:
                 # So that Flower and `celery inspect` show what is in force.
                 celery.control.rate_limit(task_name(model_id), f"{given['requests_per_minute'] or 0:g}/m")
-        table = Table(box=None, header_style="bold")
-        table.add_column("model")
-        for column in ("requests/min", "tokens/min", "concurrent", "in flight", "429s", "share used"):
-            table.add_column(column, justify="right")
-        for one in wanted:
-            now: Limits = ledger_limits.read(redis, one.name)
-            use = ledger_limits.use(redis, one.name)
-            figures = [now.requests_per_minute, now.tokens_per_minute, now.concurrent_requests]
-            shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
-            table.add_row(one.name, *shown, str(use.in_flight), str(use.refused), f"{use.factor:.0%}")
-        Console().print(table)
+        show(
+            ("model", "requests/min", "tokens/min", "concurrent", "in flight", "429s", "share used"),
+            (_limits_row(redis, one.name) for one in wanted),
+            left=1,
+        )
+
+
+def _limits_row(redis: Redis, name: str) -> list[str]:
+    limits, use = ledger_limits.read(redis, name), ledger_limits.use(redis, name)
+    figures = [limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests]
+    shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
+    return [name, *shown, str(use.in_flight), str(use.refused), f"{use.factor:.0%}"]

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from config.errors import RecipeError, UserError
-from config.models import models
+from config.models import Model, models
 from config.recipe import find, load, recipe_files
 from config.request import build
 from config.settings import missing_key, settings
 from console.commands.options import AsJson, Rows
+from console.tables import show
 from console.usage import usage_of
 from producers.expand import combinations, expand, shares
 from producers.rows import Rows as RowsFile
@@ -41,33 +40,24 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([one.model_dump(mode="json", exclude={"provider"}) for one in models().values()]))
         return
-    table = Table(box=None, header_style="bold")
-    table.add_column("model")
-    for column in ("provider", "key"):
-        table.add_column(column)
-    for column in ("input", "output", "requests", "tokens", "concurrent"):
-        table.add_column(column, justify="right")
-    for one in models().values():
-        limits = one.limits
-        figures = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
-        table.add_row(
-            one.name,
-            one.provider.name,
-            "set" if one.provider.key() else f"{one.provider.api_key_env} is not set",
-            f"${one.price.input}",
-            f"${one.price.output}",
-            *("-" if figure is None else f"{figure:,.0f}" for figure in figures),
-        )
-    Console().print(table)
+    show(
+        ("model", "provider", "key", "input", "output", "requests", "tokens", "concurrent"),
+        (_model_row(one) for one in models().values()),
+        left=3,
+    )
+
+
+def _model_row(one: Model) -> list[str]:
+    limits = one.limits
+    figures = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
+    key = "set" if one.provider.key() else f"{one.provider.api_key_env} is not set"
+    prices = [f"${one.price.input}", f"${one.price.output}"]
+    return [one.name, one.provider.name, key, *prices, *("-" if n is None else f"{n:,.0f}" for n in figures)]
 
 
 def recipes(
-    check_file: Annotated[
-        Path | None, typer.Option("--check", help="Report every problem of this recipe file.")
-    ] = None,
-    preview: Annotated[
-        str | None, typer.Option("--preview", help="Print this recipe's prompts; nothing is called.")
-    ] = None,
+    check_file: Annotated[Path | None, typer.Option("--check", help="Report every problem of a recipe file.")] = None,
+    preview: Annotated[str | None, typer.Option("--preview", help="Print a recipe's prompts; no call.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", help="How many prompts.", min=1)] = 3,
     rows: Rows = None,
     seed: Annotated[int, typer.Option("--seed", help="As in run.")] = 0,
@@ -92,13 +82,12 @@ def recipes(
     elif preview is not None:
         _preview(preview, count, rows, seed)
     else:
-        table = Table(box=None, header_style="bold")
-        for column in ("recipe", "model", "takes rows with", "what it makes"):
-            table.add_column(column)
-        for name in sorted(recipe_files()):
-            found = find(name)
-            table.add_row(found.name, found.model, ", ".join(found.rows) or "-", found.description)
-        Console().print(table)
+        known = [find(name) for name in sorted(recipe_files())]
+        show(
+            ("recipe", "model", "takes rows with", "what it makes"),
+            ((one.name, one.model, ", ".join(one.rows) or "-", one.description) for one in known),
+            left=4,
+        )
 
 
 def _preview(name: str, count: int, rows: str | None, seed: int) -> None:
@@ -184,9 +173,8 @@ def usage(
             writer.writeheader()
             writer.writerows(found)
         return
-    table = Table(box=None, header_style="bold")
-    for name in found[0] if found else ("no attempts yet",):
-        table.add_column(name.replace("_", " "), justify="left" if name == by else "right")
-    for row in found:
-        table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+    show(
+        [name.replace("_", " ") for name in (found[0] if found else [by])],
+        (["-" if value is None else str(value) for value in row.values()] for row in found),
+        empty="No attempts are collected on this machine yet.",
+    )

@@ -22,7 +22,7 @@ from console.commands.options import (
     Seed,
     SkipBadRows,
 )
-from console.export import export
+from console.export import export, format_of
 from console.local import job_folder, run_here
 from console.progress import Progress, dollars, span
 from console.services import broker
@@ -69,7 +69,7 @@ def run(
     """
     planned = _plan(recipe, rows, count, model_id, seed, skip_bad_rows)
     if to is not None:
-        pass
+        format_of(to, None)
     with broker() as url:
         use_broker(url)
         redis = connect(url)

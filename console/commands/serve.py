@@ -39,17 +39,13 @@ def provider(
     port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8080,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option("--seed", help="Of texts, faults and latencies.")] = 0,
-    rpm: Annotated[
-        float | None, typer.Option("--rpm", help="Requests per minute, instead of each model's own.")
-    ] = None,
-    tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens per minute, instead of each model's own.")] = None,
-    concurrent: Annotated[
-        int | None, typer.Option("--concurrent", help="Calls at once, instead of each model's own.")
-    ] = None,
+    rpm: Annotated[float | None, typer.Option("--rpm", help="Requests/min, not each model's own.")] = None,
+    tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens/min, not each model's own.")] = None,
+    concurrent: Annotated[int | None, typer.Option("--concurrent", help="Calls at once, not each model's own.")] = None,
     latency: Annotated[float, typer.Option("--latency", help="Mean seconds of a call.", min=0)] = 2.5,
     faults: Annotated[str, typer.Option("--faults", help="Shares of calls that fail: 500=0.02,timeout=0.02,…")] = "",
-    token_counting: Annotated[str, typer.Option("--token-counting", help="actual or reserved.")] = "actual",
-    audit: Annotated[Path | None, typer.Option("--audit", help="Append every call to this file as JSON lines.")] = None,
+    token_counting: Annotated[str, typer.Option("--token-counting", help="actual or reserved.")] = "actual",  # noqa: S107
+    audit: Annotated[Path | None, typer.Option("--audit", help="Append every call to this file.")] = None,
 ) -> None:
     """The simulated provider: try a recipe, a limit or a fleet on it before you pay.
 

@@ -72,7 +72,7 @@ class Generator:
         return self._rng.choice((simple if depth >= _DEEPEST else full) or resolved)
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
-        least = schema.get("minItems", 0 if depth >= _DEEPEST else 2)
+        least = schema.get("minItems", 0 if depth >= _DEEPEST else min(2, schema.get("maxItems", 2)))
         most = max(least, min(schema.get("maxItems", least + 2), least + 2))
         wanted = least if depth >= _DEEPEST else self._rng.randint(least, most)
         leading = [self.value(child, depth + 1) for child in schema.get("prefixItems", [])]

@@ -1,0 +1,207 @@
+"""A ledger of a test's own on a real server: models, jobs, workers, and time that passes when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import redis
+
+from config.models import Limits, Model, Price, Provider
+from config.recipe import Recipe, Sampling
+from ledger import jobs, keys, limits
+from ledger.jobs import Item, Spec, Status
+from ledger.leases import Drop, Grant, Leases, Settlement, Wait
+
+T = TypeVar("T")
+Counting = Literal["actual", "reserved"]
+
+MICROSECONDS = 1_000_000
+
+
+class Bench:
+    """Jobs and workers on one server, under names that no other bench uses."""
+
+    def __init__(self, url: str, client: redis.Redis) -> None:
+        self.url = url
+        self.redis: Any = client
+        self.name = uuid.uuid4().hex[:8]
+        self._runner = asyncio.Runner()
+        self._workers: dict[str, Leases] = {}
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for leases in self._workers.values():
+            self.run(leases.close())
+        self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine, on this bench's event loop."""
+        return self._runner.run(work)
+
+    def worker(self, name: str = "w") -> Leases:
+        """The leases of the worker of that name."""
+        if name not in self._workers:
+            self._workers[name] = Leases(self.url, name)
+        return self._workers[name]
+
+    def model(self, *, price: tuple[int, int] = (0, 0), counting: Counting = "actual", **declared: Any) -> Model:
+        """A model known to the ledger; `price` is nano-dollars per prompt and per completion token."""
+        provider = Provider(name="p", base_url="http://p.invalid", api_key_env="P_KEY")
+        model = Model(
+            name=f"maker/{self.name}-{next(self._numbers)}",
+            provider=provider,
+            context_window=100_000,
+            max_output_tokens=100_000,
+            price=Price(input=Decimal(price[0]) / 1000, output=Decimal(price[1]) / 1000),
+            limits=Limits(**declared),
+            token_counting=counting,
+        )
+        limits.declare(self.redis, model)
+        return model
+
+    def job(
+        self,
+        model: Model,
+        units: int = 1,
+        *,
+        registered: int | None = None,
+        items: int = 1,
+        prompt_bytes: int = 100,
+        max_tokens: int = 400,
+        budget: int | None = None,
+    ) -> Job:
+        """A running job of `units` tasks of `items` examples; the first `registered` tasks are on its list."""
+        recipe = Recipe(
+            name="quiz", model=model.name, prompt="?", output={"type": "object"}, sampling=Sampling(max_tokens=max_tokens)
+        )
+        spec = Spec(recipes=(recipe,), model=model.name, total=units * items, seed=0)
+        job = Job(self, f"quiz-{self.name}-{next(self._numbers)}", model, spec, items, prompt_bytes)
+        assert jobs.create(self.redis, job.id, spec, model, [model], units)
+        if budget is not None:
+            jobs.set_budget(self.redis, job.id, budget)
+        job.register(units if registered is None else registered)
+        return job
+
+    def passed(self, model: Model, seconds: float) -> None:
+        """Makes it so many seconds later for a model: what the ledger dated is dated earlier."""
+        name = keys.model(model.name)
+        for field in ("at", "pause", "cut"):
+            if self.redis.hexists(name, field):
+                self.redis.hincrby(name, field, -round(seconds * MICROSECONDS))
+
+    def now(self) -> float:
+        """The server's time in seconds."""
+        seconds, microseconds = self.redis.time()
+        return float(seconds) + float(microseconds) / MICROSECONDS
+
+    def level(self, model: Model, of: Literal["requests", "tokens"]) -> float:
+        """A bucket's level as it was stored last."""
+        return float(self.redis.hget(keys.model(model.name), of) or 0)
+
+    def factor(self, model: Model) -> float:
+        """The share of the limit in use as it was stored last."""
+        return limits.use(self.redis, model.name).factor
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a bench, admitted and settled by hand."""
+
+    bench: Bench
+    id: str
+    model: Model
+    spec: Spec
+    items: int
+    prompt_bytes: int
+
+    def register(self, count: int) -> None:
+        """Puts the next `count` tasks on the job's list."""
+        first = jobs.cursor(self.bench.redis, self.id)
+        tasks = [
+            Item(
+                unit=unit,
+                recipe=0,
+                first=unit * self.items,
+                count=self.items,
+                fraction=0.0,
+                variables={"n": unit},
+                prompt_bytes=self.prompt_bytes,
+            )
+            for unit in range(first, first + count)
+        ]
+        if tasks:
+            jobs.register(self.bench.redis, self.id, self.spec, tasks)
+
+    def admit(self, unit: int = 0, token: str | None = None, worker: str = "w") -> Grant | Wait | Drop:
+        """Asks once; the token is the unit's number unless the test cares."""
+        leases = self.bench.worker(worker)
+        return self.bench.run(leases.admit(self.id, self.model.name, unit, token or f"t{unit}"))
+
+    def granted(self, unit: int = 0, token: str | None = None, worker: str = "w") -> Grant:
+        """As admit, where the test expects a grant."""
+        reply = self.admit(unit, token, worker)
+        assert isinstance(reply, Grant), reply
+        return reply
+
+    def settle(
+        self,
+        unit: int = 0,
+        token: str | None = None,
+        worker: str = "w",
+        outcome: Literal["accepted", "rejected", "again"] = "accepted",
+        **figures: Any,
+    ) -> str:
+        """Settles an attempt; all its examples share its outcome unless `figures` counts them."""
+        counts = {"accepted": 0, "rejected": 0}
+        if outcome != "again":
+            counts[outcome] = self.items
+        settlement = Settlement(outcome=outcome, **(counts | {"reason": "invalid"} | figures))
+        examples = [] if outcome == "again" else [{"index": unit * self.items + k} for k in range(self.items)]
+        attempt = {"unit": unit, "token": token or f"t{unit}", "outcome": outcome}
+        leases = self.bench.worker(worker)
+        return self.bench.run(
+            leases.settle(self.id, self.model.name, unit, token or f"t{unit}", settlement, attempt, examples)
+        )
+
+    def status(self) -> Status:
+        """One reading of the job."""
+        return jobs.status(self.bench.redis, self.id)
+
+    def money(self) -> tuple[int, int, int]:
+        """Nano-dollars spent, reserved and unknown."""
+        values = self.bench.redis.hmget(keys.job(self.id), ["spent", "reserved", "unknown"])
+        spent, reserved, unknown = (int(value or 0) for value in values)
+        return spent, reserved, unknown
+
+    def in_flight(self) -> int:
+        """The calls in flight of the job's model, as the ledger counts them."""
+        return limits.use(self.bench.redis, self.model.name).in_flight
+
+    def part(self, name: str) -> dict[str, str]:
+        """One of the job's hashes."""
+        return {k.decode(): v.decode() for k, v in self.bench.redis.hgetall(keys.job(self.id, name)).items()}
+
+    def results(self) -> list[tuple[str, str]]:
+        """The stream of results: (attempt, examples), JSON texts."""
+        entries = self.bench.redis.xrange(keys.job(self.id, "results"))
+        return [(fields[b"attempt"].decode(), fields[b"examples"].decode()) for _, fields in entries]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the ledger keeps of the job and its model, to compare."""
+        client = self.bench.redis
+        names = [*client.scan_iter(match=keys.job(self.id, "*"), count=1000), keys.job(self.id), keys.model(self.model.name)]
+        return {str(name): client.xlen(name) if client.type(name) == b"stream" else self._value(name) for name in names}
+
+    def _value(self, name: Any) -> Any:
+        client = self.bench.redis
+        return client.hgetall(name) if client.type(name) == b"hash" else client.get(name)
