@@ -142,7 +142,8 @@ def load_models(over: Path | None = None) -> dict[str, Model]:
     where = over or BUILT_IN
     problems: list[str] = []
     providers: dict[str, Provider] = {}
-    for name, table in _tables(raw, "providers", problems).items():
+    declared = _tables(raw, "providers", problems)
+    for name, table in declared.items():
         try:
             providers[name] = Provider(**{**table, "name": name})
         except ValidationError as error:
@@ -151,8 +152,9 @@ def load_models(over: Path | None = None) -> dict[str, Model]:
     models: dict[str, Model] = {}
     for name, table in _tables(raw, "models", problems).items():
         provider = str(table.get("provider"))
+        if provider not in declared:
+            problems.append(f'models."{name}".provider: "{provider}" is not one of {sorted(declared)}.')
         if provider not in providers:
-            problems.append(f'models."{name}".provider: "{provider}" is not one of {sorted(providers)}.')
             continue
         try:
             models[name] = Model(**{**table, "name": name, "provider": providers[provider]})

@@ -52,8 +52,11 @@ class Sampling(_Frozen):
     schedule: tuple[Step, ...] = ()
 
     def at(self, fraction: float, taken: frozenset[str]) -> dict[str, Any]:
-        """The values to send for an example at that fraction of its job, of those the model takes."""
-        values = self.model_dump(exclude={"schedule"}, exclude_none=True)
+        """The values to send for an example at that fraction of its job, of those the model takes.
+
+        Without max_tokens, which depends on how a recipe splits its calls.
+        """
+        values = self.model_dump(exclude={"schedule", "max_tokens"}, exclude_none=True)
         for step in sorted(self.schedule, key=lambda step: step.from_):
             if fraction >= step.from_:
                 values |= step.model_dump(exclude={"from_"}, exclude_none=True)

@@ -40,7 +40,6 @@ def build(recipe: Recipe, model: Model, variables: dict[str, Any], items: int, f
     if system:
         request["messages"].insert(0, {"role": "system", "content": _cached(system, model)})
     request |= recipe.sampling.at(fraction, model.sampling)
-    request.pop("max_tokens", None)
     # The budget relies on a cap, so a model that does not take max_tokens is given its newer name.
     cap = "max_tokens" if "max_tokens" in model.sampling else "max_completion_tokens"
     request[cap] = recipe.max_tokens_per_call

@@ -130,6 +130,8 @@ def run_here(
 ) -> Status:
     """Submits the job, makes it with workers of this machine (or the fleet's, where it has any), and collects it.
 
+    `processes` are started here; None starts two where the fleet has no living worker.
+
     Raises:
         UserError: the budget is no amount, another producer enqueues the job, or its results go elsewhere.
     """
@@ -141,8 +143,8 @@ def run_here(
         if not submission.start(redis, planned, budget_usd):
             progress.say(f"{job} is complete already: its results are in {job_folder(job)}.")
         else:
-            if processes is not None or not fleet.alive(redis):
-                count = processes or 2
+            count = processes if processes is not None else 0 if fleet.alive(redis) else 2
+            if count:
                 stack.enter_context(workers_here(redis, [model], count, concurrency, seen))
             feeder = Feeder(redis, planned)
             status = follow(redis, job, progress, seen, feeder)

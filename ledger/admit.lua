@@ -3,7 +3,7 @@
 --
 -- KEYS[1] job            hash    state, model, budget, spent, reserved, unknown, price_in, price_out, attempts, …
 -- KEYS[2] todo           hash    unit -> "<prompt bytes> <max tokens> <recipe> <json>"; a unit that is settled is gone
--- KEYS[3] leases         hash    unit -> "<token> <worker> <expected tokens> <reserved> <at us> <attempt> <recipe>"
+-- KEYS[3] leases         hash    unit -> "<token> <worker> <expected tokens> <reserved> <at us> <attempt> <recipe> <max tokens>"
 -- KEYS[4] model          hash    rpm, tpm, concurrent (limits; absent = none), counting, factor, requests, tokens
 --                                (bucket levels), at (us of the levels), pause (us), in_flight
 -- KEYS[5] worker leases  set     "<job> <unit>" of this worker
@@ -18,6 +18,7 @@ local unit, token, worker = ARGV[1], ARGV[2], ARGV[3]
 local POISON = 3            -- leases lost with their worker before an example counts as what kills it
 local BURST = 0.5           -- seconds of burst: r = L/(60 + BURST) breaks no 60-second window of L
 local COLD_RATIO = 0.3      -- prompt tokens per byte before any call was seen
+local MARGIN = 1.25         -- over the learned 99th percentile of completion tokens
 local RECOVERY = 0.004      -- share of the limit regained per second after a cut
 
 local item = redis.call('HGET', todo, unit)
@@ -26,10 +27,9 @@ if not item then return {'drop', 'settled'} end
 local held = redis.call('HGET', leases, unit)
 if held then
   -- Our own answer was lost on the way: give it again.
-  local t, _, expected, _, _, attempt = string.match(held, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+  local t, _, expected, _, _, attempt, _, cap = string.match(held, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
   if t ~= token then return {'drop', 'leased'} end
-  local _, cap, _, json = string.match(item, '^(%d+) (%d+) (%S+) (.*)$')
-  return {'go', json, attempt, expected, cap}
+  return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), attempt, expected, cap}
 end
 
 local j = redis.call('HMGET', job, 'state', 'budget', 'spent', 'reserved', 'unknown', 'price_in', 'price_out')
@@ -50,8 +50,13 @@ if pause > now then return {'wait', math.ceil((pause - now) / 1000), 'pause'} en
 if concurrent and in_flight >= concurrent then return {'wait', 50, 'concurrent'} end
 
 -- What the call will probably use, as this provider counts.
-local l = redis.call('HMGET', ARGV[5] .. recipe, 'ratio', 'completion')
+local l = redis.call('HMGET', ARGV[5] .. recipe, 'ratio', 'completion', 'p99')
 local prompt = bytes * tonumber(l[1] or COLD_RATIO)
+-- A provider that takes max_tokens at admission leaves the limit unused by what we ask for and do not need: so we
+-- ask for what 99 of 100 calls need, and a margin. A second attempt may follow an answer that was cut: all of it.
+if m[4] == 'reserved' and l[3] and redis.call('HEXISTS', KEYS[6], unit) == 0 then
+  cap = math.min(cap, math.ceil(MARGIN * tonumber(l[3])))
+end
 local completion = m[4] == 'reserved' and cap or math.min(cap, tonumber(l[2] or cap / 4))
 local expected = math.ceil(prompt + completion)
 
@@ -94,7 +99,7 @@ end
 -- Take.
 local attempt = redis.call('HINCRBY', KEYS[6], unit, 1)
 local stamp = string.format('%d', now)
-redis.call('HSET', leases, unit, table.concat({token, worker, expected, string.format('%d', worst), stamp, attempt, recipe}, ' '))
+redis.call('HSET', leases, unit, table.concat({token, worker, expected, string.format('%d', worst), stamp, attempt, recipe, cap}, ' '))
 redis.call('SADD', KEYS[5], ARGV[4] .. ' ' .. unit)
 redis.call('HINCRBY', job, 'reserved', string.format('%d', worst))
 redis.call('HSETNX', job, 'first_at', stamp)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from ledger import keys
 from ledger.jobs import Spec
 
+_CONNECTIONS = 64
+
 
 def script_text(name: str) -> str:
     """The text of one of the ledger's Lua scripts."""
@@ -73,9 +75,16 @@ class Leases:
 
     def __init__(self, url: str, worker: str) -> None:
         self.worker = worker
-        self._redis: Any = redis.asyncio.Redis.from_url(
-            url, socket_timeout=30, socket_connect_timeout=10, socket_keepalive=True, max_connections=64
+        # Hundreds of calls may end in the same moment: they queue for a connection.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            socket_timeout=30,
+            socket_connect_timeout=10,
+            socket_keepalive=True,
+            max_connections=_CONNECTIONS,
+            timeout=None,
         )
+        self._redis: Any = redis.asyncio.Redis.from_pool(pool)
         self._admit = self._redis.register_script(script_text("admit"))
         self._settle = self._redis.register_script(script_text("settle"))
 

@@ -20,10 +20,45 @@ local s = cjson.decode(ARGV[5])
 local EPISODE = 10000000    -- us in which 429s count as one: calls already in flight meet the same wall
 local CUT = 0.8
 local FLOOR = 0.02
+local ENOUGH = 40           -- calls before their 99th percentile means anything
+local EVERY = 20            -- calls between two looks at it
+local FORGET = 2000         -- calls after which the older ones count half
 
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local function whole(x) return string.format('%d', x) end
+
+-- The 99th percentile of completion tokens, from counts in steps of a quarter of a doubling: "h<k>" counts calls of
+-- up to 2^(k/4) tokens. The counts are halved from time to time, so that old calls are forgotten.
+local function learn_p99(key, tokens)
+  local total = redis.call('HINCRBY', key, 'seen', 1)
+  redis.call('HINCRBY', key, 'h' .. math.ceil(4 * math.log(tokens) / math.log(2)), 1)
+  if total < ENOUGH or total % EVERY ~= 0 then return end
+  local steps, all = {}, 0
+  local fields = redis.call('HGETALL', key)
+  for f = 1, #fields, 2 do
+    local k = string.match(fields[f], '^h(%d+)$')
+    if k then
+      local count = tonumber(fields[f + 1])
+      if total >= FORGET then
+        count = math.floor(count / 2)
+        redis.call('HSET', key, fields[f], count)
+      end
+      steps[#steps + 1] = {tonumber(k), count}
+      all = all + count
+    end
+  end
+  if total >= FORGET then redis.call('HSET', key, 'seen', all) end
+  table.sort(steps, function(a, b) return a[1] > b[1] end)
+  local above = 0
+  for _, step in ipairs(steps) do
+    above = above + step[2]
+    if above > all / 100 then
+      redis.call('HSET', key, 'p99', math.ceil(2 ^ (step[1] / 4)))
+      return
+    end
+  end
+end
 
 local lease = redis.call('HGET', leases, unit)
 local held, _, expected, reserved, _, _, recipe
@@ -86,6 +121,7 @@ if item and s.completion_tokens > 0 then
   local function mean(old, value) return tostring((tonumber(old) or value) * (1 - weight) + value * weight) end
   redis.call('HSET', key, 'ratio', mean(l[1], s.prompt_tokens / math.max(1, tonumber(bytes))),
     'completion', mean(l[2], s.completion_tokens), 'cost', mean(l[3], math.max(0, s.cost)))
+  learn_p99(key, s.completion_tokens)
 end
 
 if s.outcome == 'again' or not item then

@@ -16,6 +16,8 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from config.models import Model, Provider, models, to_nano_usd
 from workers.errors import Failure
 
+_MOST = 1e9  # of tokens, seconds or dollars: what is above is no number to count with
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -29,7 +31,8 @@ class Answer:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
-    cost: int
+    cost: int | None
+    """None where the provider told neither cost nor tokens."""
     cost_source: str
     latency: float
 
@@ -59,8 +62,8 @@ class Client:
             return _from_status(error, time.monotonic() - began)
         except openai.APIConnectionError as error:
             return Failure(transport=_broken(error), latency=time.monotonic() - began)
-        except ValueError:
-            # A body that is no JSON: a proxy's page, or an answer cut on its way.
+        except (ValueError, RecursionError, aiohttp.ClientError):
+            # No HTTP, or a body that is no JSON: a proxy's page, or an answer cut on its way.
             return Failure(transport="connection", latency=time.monotonic() - began)
         return read(body, model, time.monotonic() - began)
 
@@ -70,31 +73,33 @@ class Client:
 
 
 def read(body: Any, model: Model, latency: float) -> Answer | Failure:
-    """A 200 body: an answer, or the error that some providers put there."""
-    if not isinstance(body, dict):
-        return Failure(status=200, latency=latency)
-    choices = body.get("choices") or []
-    choice = choices[0] if choices else {}
+    """A 200 body: an answer, or the error that some providers put there. Never raises, whatever the body."""
+    body = _table(body)
+    choices = body.get("choices")
+    choice = _table(choices[0]) if isinstance(choices, list) and choices else {}
     error = body.get("error") or choice.get("error")
-    if error or not choices or choice.get("finish_reason") == "error":
-        return _failure(200, error or {}, None, latency)
-    message = choice.get("message") or {}
-    usage = body.get("usage") or {}
-    answered_by = str(body.get("model") or model.name)
-    details = usage.get("prompt_tokens_details") or {}
-    prompt, completion = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    cached, written = int(details.get("cached_tokens") or 0), int(details.get("cache_write_tokens") or 0)
-    if usage.get("cost") is not None:
-        cost, source = to_nano_usd(usage["cost"]), "provider"
-    else:
+    if error or not choice or choice.get("finish_reason") == "error":
+        return _failure(200, error, None, latency)
+    message, usage = _table(choice.get("message")), _table(body.get("usage"))
+    details = _table(usage.get("prompt_tokens_details"))
+    answered_by = _text(body.get("model")) or model.name
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    cached = min(prompt, _count(details.get("cached_tokens")))
+    written = min(prompt - cached, _count(details.get("cache_write_tokens")))
+    cost: int | None = None
+    if (dollars := _number(usage.get("cost"))) is not None:
+        cost, source = to_nano_usd(dollars), "provider"
+    elif prompt or completion:
         priced = models().get(answered_by, model)
         cost, source = priced.price.nano_usd(prompt, completion, cached, written), "prices"
+    else:
+        source = "unknown"
     return Answer(
-        text=message.get("content") or "",
-        finish_reason=choice.get("finish_reason"),
-        refusal=message.get("refusal"),
+        text=_text(message.get("content")) or "",
+        finish_reason=_text(choice.get("finish_reason")),
+        refusal=_text(message.get("refusal")),
         answered_by=answered_by,
-        generation_id=body.get("id"),
+        generation_id=_text(body.get("id")),
         prompt_tokens=prompt,
         completion_tokens=completion,
         cached_tokens=cached,
@@ -102,6 +107,24 @@ def read(body: Any, model: Model, latency: float) -> Answer | Failure:
         cost_source=source,
         latency=latency,
     )
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """A string that UTF-8 can hold: of a surrogate pair that a model cut in half, the half becomes a question mark."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _number(value: Any) -> float | None:
+    """A number that can be an amount: neither negative nor beyond reason."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST else None
+
+
+def _count(value: Any) -> int:
+    return int(_number(value) or 0)
 
 
 def _broken(error: BaseException) -> Literal["timeout", "connect", "connection"]:
@@ -120,43 +143,53 @@ def _broken(error: BaseException) -> Literal["timeout", "connect", "connection"]
 
 def _from_status(error: openai.APIStatusError, latency: float) -> Failure:
     headers = error.response.headers
-    body = error.body if isinstance(error.body, dict) else {}
-    if isinstance(body.get("error"), dict):
-        body = body["error"]
-    return _failure(error.status_code, body, _retry_after(headers), latency)
+    body = _table(error.body)
+    return _failure(error.status_code, body.get("error", body), _retry_after(headers), latency)
 
 
 def _failure(status: int, error: Any, retry_after: float | None, latency: float) -> Failure:
-    error = error if isinstance(error, dict) else {}
-    metadata, availability = error.get("metadata") or {}, error.get("availability") or {}
-    code = error.get("code")
-    if isinstance(code, int) and status == 200:
-        status = code
+    error = _table(error)
+    metadata, availability = _table(error.get("metadata")), _table(error.get("availability"))
+    if status == 200:
+        # Two shapes are documented: the status as `code`, or as `http_status` beside `error_type`.
+        inner = _count(error.get("code")) or _count(error.get("http_status"))
+        status = inner if 400 <= inner <= 599 else 200
+    kind = _first(error.get("error_type"), metadata.get("error_type"), error.get("type"))
+    if "flagged_input" in metadata or "patterns" in metadata:
+        # OpenRouter's moderation and its guardrails say what they found in the input, not always a kind.
+        kind = "content_policy_violation"
+    retryable = availability.get("retryable")
     return Failure(
         status=status,
-        code=str(code) if isinstance(code, str) else availability.get("code"),
-        kind=error.get("error_type") or metadata.get("error_type") or error.get("type"),
-        retryable=availability.get("retryable"),
-        retry_after=retry_after if retry_after is not None else availability.get("retry_after"),
+        code=_first(error.get("code"), metadata.get("reason"), availability.get("code")),
+        kind=kind,
+        retryable=retryable if isinstance(retryable, bool) else None,
+        retry_after=retry_after if retry_after is not None else _number(availability.get("retry_after")),
         latency=latency,
     )
 
 
+def _first(*words: Any) -> str | None:
+    return next((word for word in words if isinstance(word, str)), None)
+
+
 def _retry_after(headers: Any) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds, or a date)."""
-    if (value := headers.get("retry-after-ms")) is not None:
-        try:
-            return float(value) / 1000
-        except ValueError:
-            return None
+    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds, or a date); None where neither says."""
+    milliseconds = _seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
     value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        pass
+    seconds = _seconds(value)
+    if seconds is not None or value is None:
+        return seconds
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return None if value is None else _number(float(value))
     except ValueError:
         return None

@@ -16,7 +16,9 @@ class Failure:
 
     status: int | None = None
     code: str | None = None
+    """The error's own code, such as insufficient_quota."""
     kind: str | None = None
+    """The class of error, such as provider_unavailable."""
     retryable: bool | None = None
     """What the provider itself says about trying again."""
     retry_after: float | None = None
@@ -49,23 +51,32 @@ _TRANSPORT = {
     "connection": "connection_lost",
     "stopped": "worker_stopped",
 }
-_AGAIN_STATUS = {408, 409, 500, 502, 503, 504, 520, 522, 524, 529}
+#: The statuses that stand for the kinds of error, for an error that a provider sends under status 200.
+_STATUS_OF = {
+    "rate_limit_exceeded": 429, "authentication": 401, "permission_denied": 403, "payment_required": 402,
+    "provider_unavailable": 502, "provider_overloaded": 503, "timeout": 504, "server": 500, "unmapped": 500,
+    "context_length_exceeded": 400, "max_tokens_exceeded": 400, "token_limit_exceeded": 400, "string_too_long": 400,
+    "invalid_request": 400, "invalid_prompt": 400, "content_policy_violation": 400, "refusal": 400, "not_found": 404,
+    "model_not_found": 404, "no_endpoints": 404, "constraint_filtered": 404, "precondition_failed": 412,
+    "payload_too_large": 413, "unprocessable": 422,
+}  # fmt: skip
 _AGAIN_KIND = {
     "timeout", "provider_unavailable", "provider_overloaded", "overloaded", "server_error", "server_is_overloaded",
     "internal_server_error", "upstream_error", "slow_down",
 }  # fmt: skip
+_REFUSAL = {"refusal", "content_policy_violation"}
 _SPENT = {
     "insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded",
     "project_spend_limit_exceeded", "organization_usage_limit_exceeded",
 }  # fmt: skip
 
 
-def decide(failure: Failure) -> Decision:  # noqa: C901, PLR0911  a table, read from top to bottom
+def decide(failure: Failure) -> Decision:  # noqa: PLR0911  a table, read from top to bottom
     """The one place that decides what a failed call means."""
     if failure.transport is not None:
         return Decision("again", _TRANSPORT[failure.transport], charged=failure.transport != "connect")
     words = {failure.code, failure.kind}
-    status = failure.status
+    status = _STATUS_OF.get(failure.kind or "", 200) if failure.status == 200 else failure.status
     if words & _SPENT:
         return Decision("stop", "insufficient_quota")
     if status == 429:
@@ -78,12 +89,12 @@ def decide(failure: Failure) -> Decision:  # noqa: C901, PLR0911  a table, read 
             return Decision("again", "rate_limited", refused=True)
         return Decision("stop", "payment_required")
     if status == 403:
-        return Decision("reject", "moderated") if "content_policy_violation" in words else Decision("stop", "forbidden")
-    if failure.retryable or status in _AGAIN_STATUS or words & _AGAIN_KIND:
-        return Decision("again", f"http_{status}" if status and status != 200 else "provider_error")
-    if status == 200:
-        # The provider began to answer and failed: its words decide above; without any, it is its fault.
-        return Decision("again", "provider_error")
-    if "refusal" in words or "content_policy_violation" in words:
+        return Decision("reject", "moderated") if words & _REFUSAL else Decision("stop", "forbidden")
+    if words & _REFUSAL:
         return Decision("reject", "refused")
-    return Decision("reject", f"http_{status}")
+    reason = "provider_error" if status in (None, 200) else f"http_{status}"
+    if failure.retryable is not None:
+        return Decision("again" if failure.retryable else "reject", reason)
+    # An error under status 200 that says no more came after the provider had begun to answer.
+    passing = status in (200, 408, 409) or (status is not None and status >= 500) or words & _AGAIN_KIND
+    return Decision("again" if passing else "reject", reason)

@@ -7,13 +7,14 @@ import random
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from config.errors import UserError
 from config.models import model
 from config.recipe import Recipe
 from config.request import build
 from ledger.leases import Drop
 from workers.client import Answer
 from workers.errors import Failure
-from workers.verdict import Tries, Verdict, attempt_record, example_records, judge, poisoned
+from workers.verdict import Tries, Verdict, attempt_record, example_records, judge, poisoned, unusable
 
 if TYPE_CHECKING:
     from workers.process import Process
@@ -46,10 +47,14 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
             recipe, number, reply = spec.recipes[item["recipe"]], 0, None
             verdict = poisoned(recipe, item)
         else:
-            item, number = grant.item, grant.attempt
+            item, number = grant.item | {"max_tokens": grant.max_tokens}, grant.attempt
             recipe = spec.recipes[item["recipe"]]
-            reply = await _call(recipe, item, process)
-            verdict = judge(reply, recipe, item, tries, _noise)
+            try:
+                reply = await _call(recipe, item, process)
+                verdict = judge(reply, recipe, item, tries, _noise)
+            except UserError as error:
+                # Such as an output class that this machine does not have. Nothing was sent.
+                reply, verdict = None, unusable(error)
         attempt = attempt_record(job, unit, number, recipe, process.worker, verdict, reply)
         examples = example_records(verdict, item, attempt)
         await process.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)
@@ -63,6 +68,7 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
 async def _call(recipe: Recipe, item: dict[str, Any], process: Process) -> Answer | Failure:
     asked = model(recipe.model)
     request = build(recipe, asked, item["variables"], item["count"], item.get("fraction", 0.0))
+    request["max_tokens"] = item["max_tokens"]
     try:
         return await process.call(request, asked, recipe.call.timeout_seconds)
     except asyncio.CancelledError:

@@ -26,8 +26,11 @@ class Journal:
             return
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a", encoding="utf-8")
+            # It gets its name once it is locked, so that nobody takes it for that of a dead worker.
+            unnamed = self._path.with_suffix(".new")
+            self._file = unnamed.open("a", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unnamed.rename(self._path)
         self._file.write(json.dumps({"token": token, **settlement}, ensure_ascii=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -47,13 +50,13 @@ class Journal:
         A settlement that had reached the ledger before its worker died is given too: settling twice changes nothing.
         """
         for path in sorted(self._folder.glob("*.jsonl")) if self._folder.is_dir() else []:
-            with contextlib.suppress(FileNotFoundError), path.open("r+", encoding="utf-8") as file:
+            with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
                 for line in file:
-                    # The last line may be half written: the call it was about is charged as unknown.
+                    # The last line may be half written, even half a letter: its call is charged as unknown.
                     with contextlib.suppress(ValueError):
                         yield json.loads(line)
                 path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from config.errors import RecipeError, UserError
 from config.output import Invalid
 from config.recipe import Recipe
 from ledger.leases import Settlement
@@ -41,11 +42,16 @@ def judge(reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: 
     """The one place that decides what an attempt came to. Pure but for `tries`, which it counts up."""
     if isinstance(reply, Failure):
         return _after_failure(reply, recipe, item, tries, noise)
-    if not reply.text and reply.completion_tokens == 0 and reply.refusal is None:
+    if _empty(reply):
         # A model that was starting up answers nothing and costs nothing.
         empty = Failure(status=200, kind="empty", latency=reply.latency)
         return _after_failure(empty, recipe, item, tries, noise, reply)
     return _after_answer(reply, recipe, item, tries)
+
+
+def _empty(answer: Answer) -> bool:
+    filtered = answer.refusal is not None or answer.finish_reason == "content_filter"
+    return not answer.text and answer.completion_tokens == 0 and not filtered
 
 
 def _after_failure(
@@ -79,7 +85,7 @@ def _after_failure(
         )
         return _rejected(recipe, item, reason, detail, None, **used)
     ceiling = min(_BACKOFF_MOST, _BACKOFF_SECONDS * 2 ** (tries.failed - 1))
-    pause = max(failure.retry_after or 0.0, noise.uniform(ceiling / 2, ceiling))
+    pause = max(min(_PAUSE_MOST, failure.retry_after or 0.0), noise.uniform(ceiling / 2, ceiling))
     return Verdict(Settlement(outcome="again", reason=reason, **used), pause=pause)
 
 
@@ -100,27 +106,43 @@ def _after_answer(answer: Answer, recipe: Recipe, item: dict[str, Any], tries: T
     }
     if answer.refusal is not None or answer.finish_reason == "content_filter":
         return _rejected(recipe, item, "refused", "the model refused", answer.refusal or answer.text, **used)
+    if (
+        answer.finish_reason == "length"
+        and item.get("max_tokens", recipe.max_tokens_per_call) < recipe.max_tokens_per_call
+    ):
+        # We had asked for less than the recipe allows, and were wrong: the next attempt asks for all of it.
+        return Verdict(Settlement(outcome="again", reason="cut_short", **used))
     if answer.finish_reason == "length":
         detail = f"cut at {answer.completion_tokens} tokens; raise sampling.max_tokens"
         return _bought_in_vain(recipe, item, "length", detail, answer, tries, used)
     variables, count = item["variables"], item["count"]
-    read = recipe.checked_output.read(answer.text, count, variables)
+    read = [_made(recipe, one, variables) for one in recipe.checked_output.read(answer.text, count, variables)]
     if all(isinstance(one, Invalid) for one in read):
         first = next(one for one in read if isinstance(one, Invalid))
         return _bought_in_vain(recipe, item, "invalid", first.detail, answer, tries, used)
-    examples = []
-    for k, one in enumerate(read):
-        index = item["first"] + k
+    examples: list[dict[str, Any]] = []
+    for index, one in enumerate(read, item["first"]):
         if isinstance(one, Invalid):
-            examples.append(
-                {"index": index, "outcome": "rejected", "reason": "invalid", "detail": one.detail, "raw": answer.text}
-            )
+            examples.append(_rejection(index, "invalid", one.detail, answer.text))
         else:
-            messages = recipe.conversation(one, variables)
-            examples.append({"index": index, "outcome": "accepted", "output": one, "messages": messages})
+            examples.append({"index": index, "outcome": "accepted", **one})
     accepted = sum(example["outcome"] == "accepted" for example in examples)
     settlement = Settlement(outcome="accepted", accepted=accepted, rejected=count - accepted, **used)
     return Verdict(settlement, examples)
+
+
+def _made(recipe: Recipe, output: dict[str, Any] | Invalid, variables: dict[str, Any]) -> dict[str, Any] | Invalid:
+    if isinstance(output, Invalid):
+        return output
+    try:
+        return {"output": output, "messages": recipe.conversation(output, variables)}
+    except RecipeError as error:
+        return Invalid(" ".join(error.problems))
+
+
+def _rejection(index: int, reason: str, detail: str, raw: str | None) -> dict[str, Any]:
+    raw = raw[:_RAW_MOST] if raw else raw
+    return {"index": index, "outcome": "rejected", "reason": reason, "detail": detail, "raw": raw}
 
 
 def _bought_in_vain(
@@ -133,11 +155,7 @@ def _bought_in_vain(
 
 
 def _rejected(recipe: Recipe, item: dict[str, Any], reason: str, detail: str, raw: str | None, **used: Any) -> Verdict:
-    raw = raw[:_RAW_MOST] if raw else raw
-    examples = [
-        {"index": item["first"] + k, "outcome": "rejected", "reason": reason, "detail": detail, "raw": raw}
-        for k in range(item["count"])
-    ]
+    examples = [_rejection(item["first"] + k, reason, detail, raw) for k in range(item["count"])]
     settlement = Settlement(outcome="rejected", reason=reason, rejected=item["count"], **used)
     return Verdict(settlement, examples, detail=detail)
 
@@ -145,6 +163,11 @@ def _rejected(recipe: Recipe, item: dict[str, Any], reason: str, detail: str, ra
 def poisoned(recipe: Recipe, item: dict[str, Any]) -> Verdict:
     """The end of an example whose calls took their worker with them, time and again."""
     return _rejected(recipe, item, "poison", "every worker that took it up died", None)
+
+
+def unusable(error: UserError) -> Verdict:
+    """The end of an attempt that this worker could not even ask for: the job waits until a person has mended it."""
+    return Verdict(Settlement(outcome="again", reason="not_asked", stop="stopped", note=str(error)))
 
 
 def attempt_record(
@@ -159,7 +182,7 @@ def attempt_record(
         "unit": unit,
         "attempt": number,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "outcome": "unknown" if cost is None else verdict.settlement.outcome,
+        "outcome": "unknown" if cost is None and answer is None else verdict.settlement.outcome,
         "reason": verdict.settlement.reason or None,
         "recipe": recipe.name,
         "model": recipe.model,

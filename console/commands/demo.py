@@ -75,14 +75,18 @@ def demo(
         planned = submission.plan(
             _RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed
         )
+        seen = stack.enter_context(interrupts())
+        stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
         with Progress() as progress:
             progress.say(f"Flower: http://127.0.0.1:{flower_port}   simulated provider: {root}")
             before = _bill(root)
-            status = run_here(redis, planned, budget_usd=None, processes=2, concurrency=50, progress=progress)
+            status = run_here(redis, planned, budget_usd=None, processes=0, concurrency=50, progress=progress)
         written = export(job_folder(status.job), to)
         _report(status, to, written, _bill(root) - before, flower_port)
         if keep:
-            _stay(stack, redis)
+            print(f"\nThe fleet stays up at REDIS_URL={url}; Ctrl-C ends it.", flush=True)
+            while not seen.count:
+                time.sleep(0.2)
     sys.exit(0 if status.state == "complete" else 1)
 
 
@@ -108,12 +112,3 @@ def _report(status: Status, to: Path, written: int, bill: int, flower_port: int)
 def _shown(output: dict[str, Any]) -> str:
     text = json.dumps(output, ensure_ascii=False)
     return text if len(text) <= 300 else text[:299] + "…"
-
-
-def _stay(stack: contextlib.ExitStack, redis: Any) -> None:
-    with interrupts() as seen:
-        print(f"\nThe fleet stays up at REDIS_URL={settings().redis_url}; Ctrl-C ends it.", flush=True)
-        stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
-        while not seen.count:
-            time.sleep(0.2)
-        stack.close()

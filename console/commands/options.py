@@ -12,7 +12,9 @@ Count = Annotated[int | None, typer.Option("--count", "-n", help="Examples in al
 ModelId = Annotated[str | None, typer.Option("--model", help="Another model than the recipe's.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="The most the job may spend, in USD.")]
 Seed = Annotated[int, typer.Option("--seed", help="Other examples from the same recipe and rows.")]
-Processes = Annotated[int | None, typer.Option("--workers", help="Worker processes to start here (default 2).")]
+Processes = Annotated[
+    int | None, typer.Option("--workers", help="Worker processes to start here; by default 2 if the fleet has none.")
+]
 Concurrency = Annotated[int, typer.Option("--concurrency", help="Calls in flight per worker process.", min=1)]
 SkipBadRows = Annotated[
     Path | None,

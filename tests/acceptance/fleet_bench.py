@@ -1,0 +1,313 @@
+"""Whole processes as a person runs them, each ended by its own id, and what is left of them at the end."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from config.models import load_models
+from console.provider.server import SimulatedProvider
+from console.provider.settings import ProviderSettings
+from ledger import jobs
+from ledger.parts import Kind, Parts
+
+T = TypeVar("T")
+
+MODEL = "anthropic/claude-haiku-4.5"
+QUEUE = f"generate.{MODEL}"
+OPENAI_MODEL = "gpt-4o"
+
+#: Limits that no test meets, so that what it shows is not how fast they let it.
+_MODELS = "\n".join(
+    f'[models."{name}"]\n'
+    "limits = { requests_per_minute = 600_000, tokens_per_minute = 1_000_000_000, concurrent_requests = 1_000 }\n"
+    for name in (MODEL, OPENAI_MODEL)
+)
+_RECIPE = """
+name = "small"
+description = "One question"
+model = "{model}"
+prompt = "Scrivi la domanda numero {{{{ numero }}}}."
+
+[output]
+type = "object"
+properties = {{ question = {{ type = "string" }}, answer = {{ type = "string" }} }}
+required = ["question", "answer"]
+additionalProperties = false
+
+[sampling]
+max_tokens = 400
+
+[axes]
+numero = [{numbers}]
+
+[call]
+timeout_seconds = {timeout}
+
+[chat]
+user = "{{{{ question }}}}"
+assistant = "{{{{ answer }}}}"
+"""
+
+
+def small_answer(name: str, schema: dict[str, Any] | None, messages: list[dict[str, Any]], rng: random.Random) -> str:
+    """What the recipe "small" asks for, made at almost no cost."""
+    return json.dumps({"question": f"Perché {rng.random()}?", "answer": "Perché sì."}, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """A command that runs; its output goes to files."""
+
+    def __init__(self, arguments: list[str], folder: Path, env: dict[str, str], name: str, cwd: Path) -> None:
+        self.name = name
+        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.popen = subprocess.Popen(arguments, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=out, stderr=err)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.popen.pid
+
+    @property
+    def out(self) -> str:
+        """Its standard output so far."""
+        return self._out.read_text("utf-8")
+
+    @property
+    def err(self) -> str:
+        """Its standard error so far."""
+        return self._err.read_text("utf-8")
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self.popen.poll() is None
+
+    def write(self, data: bytes) -> None:
+        """Gives it all of its standard input."""
+        assert self.popen.stdin is not None
+        with self.popen.stdin as stdin:
+            stdin.write(data)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self.popen.send_signal(number)
+
+    def wait(self, seconds: float = 60) -> Done:
+        """Its end."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.close()
+        try:
+            code = self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} has not ended after {seconds:g} s:\n{self.shown()}") from None
+        return Done(code, self.out, self.err)
+
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> Done:
+        """Sends it a signal and waits for its end."""
+        self.signal(number)
+        return self.wait(seconds)
+
+    def kill(self) -> None:
+        """Ends it at once if it runs."""
+        if self.runs:
+            self.popen.kill()
+        self.popen.wait()
+        assert self.popen.stdin is not None
+        self.popen.stdin.close()
+
+    def shown(self) -> str:
+        """The end of its output, for a message."""
+        return f"[{self.name}]\n{self.out[-2_000:]}{self.err[-4_000:]}"
+
+
+class Fleet:
+    """A working folder, an environment, a simulated provider, and the commands that were started there."""
+
+    def __init__(self, folder: Path, redis_url: str | None, redis: Any) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.redis = redis
+        self.redis_url = redis_url
+        self.commands: list[Command] = []
+        self._mark = f"GENFLEET_TEST={uuid.uuid4().hex}"
+        self._output = folder / "output"
+        self._output.mkdir()
+        self._numbers = itertools.count(1)
+        self._stack = ExitStack()
+        (folder / "models.toml").write_text(_MODELS)
+        (folder / "recipes").mkdir()
+        self.recipe()
+        ours = ("REDIS_URL", "MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "HF_TOKEN")
+        dropped = (*ours, "FLOWER_BASIC_AUTH", "OPENROUTER_API_KEY", "OPENAI_API_KEY", "GENFLEET_PARENT")
+        self.env = {name: value for name, value in os.environ.items() if name not in dropped} | {
+            "GENFLEET_DATA": str(self.data),
+            "GENFLEET_MODELS": str(folder / "models.toml"),
+            "GENFLEET_RECIPES": str(folder / "recipes"),
+            "OPENROUTER_API_KEY": "sk-or-test",
+            "OPENAI_API_KEY": "sk-test",
+            "PYTHONUNBUFFERED": "1",
+            **dict([self._mark.split("=")]),
+        }
+        if redis_url is not None:
+            self.env["REDIS_URL"] = redis_url
+        self.provide()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for command in reversed(self.commands):
+            if command.runs:
+                command.signal(signal.SIGTERM)
+        try:
+            # Whoever lost its parent notices within a second, and lets its calls in flight end.
+            self.provider.control(latency_seconds=0.0)
+            self.until(lambda: not self.left(), "every process has ended", 30)
+        finally:
+            # Only what carries this test's own mark.
+            for pid in self.left():
+                os.kill(pid, signal.SIGKILL)
+            for command in self.commands:
+                command.kill()
+            self._stack.close()
+        if error is not None:
+            print("\n".join(command.shown() for command in self.commands))
+
+    def recipe(self, timeout: float = 60, model: str = MODEL, name: str = "small", more: str = "") -> None:
+        """Writes the user's recipe into the recipes' folder."""
+        text = _RECIPE.format(model=model, numbers=", ".join(map(str, range(20_000))), timeout=timeout)
+        text = text.replace('name = "small"', f'name = "{name}"')
+        (self.folder / "recipes" / f"{name}.toml").write_text(text + more)
+
+    def provide(self, answer: Any = small_answer, **settings: Any) -> None:
+        """Puts a provider of these settings in the place of the one there was."""
+        self._stack.close()
+        prices = {name: model.price for name, model in load_models().items()}
+        self.provider = SimulatedProvider(ProviderSettings(prices=prices, **settings), answer)
+        self._stack.enter_context(self.provider)
+        self.env |= {
+            "OPENROUTER_BASE_URL": self.provider.base_url,
+            "OPENAI_BASE_URL": self.provider.openai_base_url,
+        }
+
+    def start(self, *arguments: str, module: str = "console", name: str = "", **env: str) -> Command:
+        """Starts `genfleet` with these arguments; `env` are variables of its own, an empty one is left out."""
+        name = f"{next(self._numbers):02d}-{name or arguments[0]}"
+        environment = {key: value for key, value in (self.env | env).items() if value}
+        command = Command([sys.executable, "-m", module, *arguments], self._output, environment, name, self.folder)
+        self.commands.append(command)
+        return command
+
+    def genfleet(
+        self, *arguments: str, code: int | None = 0, stdin: bytes = b"", seconds: float = 90, **env: str
+    ) -> Done:
+        """Runs `genfleet` to its end, which must be of that exit code."""
+        command = self.start(*arguments, **env)
+        if stdin:
+            command.write(stdin)
+        done = command.wait(seconds)
+        assert code is None or done.code == code, f"exit code {done.code}, not {code}\n{command.shown()}"
+        return done
+
+    def celery(self, *arguments: str, name: str = "celery", **env: str) -> Command:
+        """Starts `celery -A workers` with these arguments."""
+        return self.start("-A", "workers", *arguments, module="celery", name=name, **env)
+
+    def worker(self, processes: int = 2, concurrency: int = 50, **env: str) -> Command:
+        """Starts `genfleet worker` for the one model that most tests use."""
+        figures = ("--processes", str(processes), "--concurrency", str(concurrency))
+        return self.start("worker", *figures, "--model", MODEL, **env)
+
+    def plain_worker(self, name: str, concurrency: int = 20, **env: str) -> Command:
+        """Starts a worker of Celery's own."""
+        figures = ("-c", str(concurrency), "-Q", QUEUE, "-n", f"{name}@test", "--loglevel", "WARNING")
+        return self.celery("worker", "-P", "threads", *figures, name=f"worker-{name}", **env)
+
+    def submit(self, recipe: str = "small", *arguments: str, **env: str) -> str:
+        """Submits a job and gives its id."""
+        return self.genfleet("submit", recipe, *arguments, **env).out.strip()
+
+    def status(self, job: str) -> jobs.Status:
+        """One reading of a job."""
+        return jobs.status(self.redis, job)
+
+    def parts(self, job: str, kind: Kind) -> list[dict[str, Any]]:
+        """What was collected of a job."""
+        return list(Parts(self.data / "jobs" / job).iterate(kind))
+
+    def until(self, condition: Callable[[], T], what: str, seconds: float = 90) -> T:
+        """Waits for what must come to pass, and gives it."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            if time.monotonic() > deadline:
+                outputs = "\n".join(command.shown() for command in self.commands)
+                raise AssertionError(f"not after {seconds:g} s: {what}\n{outputs}")
+            time.sleep(0.05)
+        return value
+
+    def until_state(self, job: str, state: str, seconds: float = 90) -> jobs.Status:
+        """Waits until the job is in that state, and gives the reading."""
+        return self.until(lambda: (found := self.status(job)).state == state and found, f"{job} is {state}", seconds)  # type: ignore[return-value]
+
+    def until_settled(self, job: str, count: int) -> jobs.Status:
+        """Waits until so many of the job's examples are settled, and gives the reading."""
+        reading = self.until(lambda: (found := self.status(job)).settled >= count and found, f"{count} are settled")
+        assert isinstance(reading, jobs.Status)
+        return reading
+
+    def billed(self, key: str = "cost_nano_usd") -> int:
+        """A figure of the provider's bill."""
+        return int(self.provider.bill()[key])
+
+    def children(self, pid: int) -> list[int]:
+        """The process ids of a process's own children."""
+        return [child for child in self.left() if _parent(child) == pid]
+
+    def left(self) -> list[int]:
+        """The processes that this fleet's commands are, or have started, and that have not ended."""
+        return [int(folder.name) for folder in processes() if self._mark in environment_of(folder)]
+
+
+def processes() -> Iterator[Path]:
+    """The folder of every process of this machine."""
+    return (folder for folder in Path("/proc").iterdir() if folder.name.isdecimal())
+
+
+def environment_of(folder: Path) -> list[str]:
+    """The variables that a process was started with; none where it has ended or is another's."""
+    try:
+        return (folder / "environ").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    try:
+        # The name, in parentheses, may itself hold blanks and parentheses.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
