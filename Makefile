@@ -34,7 +34,7 @@ quick: lint ## lint, types and the unit tests
 acceptance: env ## whole fleets, killed and counted
 	$(BIN)/python -m pytest tests/acceptance
 
-lint: env
+lint: env ## formatting, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from functools import cached_property, lru_cache
@@ -96,6 +97,13 @@ def _axis(values: Any) -> Any:
     return values
 
 
+def _output(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        # Of errors, pydantic reports ValueErrors alone.
+        raise ValueError('an output is "module:Class", or a table that holds a JSON Schema')  # noqa: TRY004
+    return value
+
+
 Axis = Annotated[list[Any] | dict[str, float], BeforeValidator(_axis)]
 
 
@@ -108,7 +116,7 @@ class Recipe(_Frozen):
     fallbacks: tuple[str, ...] = ()
     system: str = ""
     prompt: str = Field(min_length=1)
-    output: str | dict[str, Any]
+    output: Annotated[str | dict[str, Any], BeforeValidator(_output)]
     rows: tuple[str, ...] = ()
     sampling: Sampling = Sampling()
     axes: dict[str, Axis] = {}
@@ -139,7 +147,7 @@ class Recipe(_Frozen):
         try:
             return _template(self.prompt).render({**variables, "items": items}).strip()
         except Exception as error:  # whatever the expressions in it do
-            raise RecipeError(self.name, [f"prompt: {error}."]) from None
+            raise RecipeError(self.name, [f"prompt: {_said(error)}."]) from None
 
     def conversation(self, output: dict[str, Any], variables: dict[str, Any]) -> list[dict[str, Any]] | None:
         """The example as chat messages ({role, content, …}), or None where the recipe has no [chat].
@@ -157,7 +165,7 @@ class Recipe(_Frozen):
             turns = output[self.chat.messages] if self.chat.messages is not None else []
             return said + [{k: v for k, v in turn.items() if v is not None} for turn in turns]
         except Exception as error:  # whatever the expressions in it do
-            raise RecipeError(self.name, [f"chat: {error}."]) from None
+            raise RecipeError(self.name, [f"chat: {_said(error)}."]) from None
 
     def used_models(self) -> list[Model]:
         """The model and its fallbacks, in the order they are tried. Raises ModelsError for one not known."""
@@ -177,22 +185,57 @@ def load(path: Path) -> Recipe:
     importable_from(path.parent)
     try:
         recipe = Recipe.model_validate(raw)
+        problems: list[str] = []
     except ValidationError as error:
-        raise RecipeError(str(path), [_sentence(dict(e)) for e in error.errors()]) from None
-    if problems := recipe_problems(recipe):
+        problems = [_sentence(dict(e)) for e in error.errors()]
+        recipe = _mended(raw, error)
+    problems += recipe_problems(recipe)
+    if problems:
         raise RecipeError(str(path), problems)
     return recipe
 
 
+_STAND_INS: dict[str, Any] = {
+    "name": "recipe",
+    "prompt": "-",
+    "output": {"type": "object", "properties": {"x": {"type": "string"}}},
+}
+
+
+def _mended(raw: dict[str, Any], error: ValidationError) -> Recipe:
+    """The recipe with what is wrong left out or stood in for, so that all else in it can be checked as well."""
+    mended = copy.deepcopy(raw)
+    for problem in error.errors():
+        first, *rest = problem["loc"]
+        if first == "axes" and rest and isinstance(mended.get("axes"), dict):
+            mended["axes"][rest[0]] = ["-"]
+        elif first in _STAND_INS:
+            mended[str(first)] = _STAND_INS[str(first)]
+        elif first == "model":
+            mended["model"] = next(iter(models()))
+        elif len(rest) == 1 and isinstance(mended.get(str(first)), dict):
+            mended[str(first)].pop(rest[0], None)
+        else:
+            mended.pop(str(first), None)
+    return Recipe.model_validate(mended)
+
+
 def _sentence(problem: dict[str, Any]) -> str:
-    field = ".".join(str(part) for part in problem["loc"] if part not in ("function-before",))
+    field = ".".join(str(part) for part in problem["loc"])
+    reason = problem["msg"].removeprefix("Value error, ")
+    for python, toml in (("a valid tuple", "a list"), ("a valid dictionary", "a table")):
+        reason = reason.replace(python, toml)
     match problem["type"]:
         case "missing":
             return f"{field}: is missing."
         case "extra_forbidden":
             return f"{field}: unknown field."
         case _:
-            return f"{field}: {problem['msg'].removeprefix('Value error, ')} (is {_short(problem['input'])})."
+            return f"{field}: {reason} (is {_short(problem['input'])})."
+
+
+def _said(error: Exception) -> str:
+    return str(error).rstrip(".")
 
 
 def _short(value: Any) -> str:
@@ -227,7 +270,7 @@ def _template_problems(recipe: Recipe) -> list[str]:
         if not recipe.rows:
             problems += [f"prompt: {{{{ {name} }}}} is given by no axis and no row." for name in sorted(names - given)]
     except TemplateError as error:
-        problems.append(f"prompt: {error}.")
+        problems.append(f"prompt: {_said(error)}.")
     if "{{" in recipe.system or "{%" in recipe.system:
         problems.append("system: takes no template names, so that the provider can cache it; move them to prompt.")
     return problems
@@ -246,7 +289,7 @@ def _chat_problems(recipe: Recipe) -> list[str]:
         try:
             missing = sorted(_needed(text) - fields - set(recipe.axes))
         except TemplateError as error:
-            problems.append(f"chat.{role}: {error}.")
+            problems.append(f"chat.{role}: {_said(error)}.")
             continue
         if not recipe.rows:
             problems += [f"chat.{role}: {{{{ {name} }}}} is no field of the output and no axis." for name in missing]
@@ -280,9 +323,9 @@ def model_problems(recipe: Recipe) -> list[str]:
     """What of the sampling does not fit the models that may answer, a sentence each."""
     problems = []
     known = models()
-    for name in (recipe.model, *recipe.fallbacks):
+    for place, name in [("model", recipe.model), *(("fallbacks", name) for name in recipe.fallbacks)]:
         if name not in known:
-            problems.append(f'model: "{name}" is not known; there are {", ".join(sorted(known))}.')
+            problems.append(f'{place}: "{name}" is not known; there are {", ".join(sorted(known))}.')
             continue
         found = known[name]
         wanted = recipe.max_tokens_per_call

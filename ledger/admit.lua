@@ -9,7 +9,11 @@
 -- KEYS[5] worker leases  set     "<job> <unit>" of this worker
 -- KEYS[6] tries          hash    unit -> attempts so far
 -- KEYS[7] lost           hash    unit -> leases lost with their worker
+-- KEYS[8] unknown        hash    token -> nano-dollars reserved for a call whose answer never came
+-- KEYS[9] workers        set     every worker that has joined and not left
+-- KEYS[10] worker        string  exists while the worker lives (its heartbeat)
 -- ARGV[1] unit   ARGV[2] token of this attempt   ARGV[3] worker   ARGV[4] job   ARGV[5] learned-key prefix
+-- ARGV[6] ms that a heartbeat lasts
 --
 -- Answers {"go", json, attempt, lease expected tokens, max tokens} | {"wait", ms, what binds} | {"drop", why}
 local job, todo, leases, model = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -30,6 +34,13 @@ if held then
   local t, _, expected, _, _, attempt, _, cap = string.match(held, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
   if t ~= token then return {'drop', 'leased'} end
   return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), attempt, expected, cap}
+end
+
+local kept = redis.call('HGET', KEYS[8], token)
+if kept then
+  -- The lease was taken back before its grant reached the worker, which asks again: no call was made.
+  redis.call('HDEL', KEYS[8], token)
+  redis.call('HINCRBY', job, 'unknown', string.format('%d', -tonumber(kept)))
 end
 
 local j = redis.call('HMGET', job, 'state', 'budget', 'spent', 'reserved', 'unknown', 'price_in', 'price_out')
@@ -58,12 +69,14 @@ if m[4] == 'reserved' and l[3] and redis.call('HEXISTS', KEYS[6], unit) == 0 the
   cap = math.min(cap, math.ceil(MARGIN * tonumber(l[3])))
 end
 local completion = m[4] == 'reserved' and cap or math.min(cap, tonumber(l[2] or cap / 4))
-local expected = math.ceil(prompt + completion)
+-- Where there is no limit nothing is taken, so that a limit set meanwhile is given nothing back.
+local expected = tpm and math.ceil(prompt + completion) or 0
 
 -- The buckets: levels as stored, refilled for the time since. They start nearly empty and fill to a short burst.
 local at = tonumber(m[8] or now)
 local dt = math.max(0, now - at) / 1000000
-local factor = math.min(1, tonumber(m[5] or 1) + RECOVERY * dt)
+-- A pause proves nothing about the limit: only the time of use since then wins back what a 429 cut.
+local factor = math.min(1, tonumber(m[5] or 1) + RECOVERY * math.max(0, now - math.max(at, pause)) / 1000000)
 local function refilled(level, limit, least)
   local burst = math.max(limit * BURST / (60 + BURST), least)
   local rate = math.max(limit - burst, limit / 2) / 60 * factor
@@ -101,6 +114,10 @@ local attempt = redis.call('HINCRBY', KEYS[6], unit, 1)
 local stamp = string.format('%d', now)
 redis.call('HSET', leases, unit, table.concat({token, worker, expected, string.format('%d', worst), stamp, attempt, recipe, cap}, ' '))
 redis.call('SADD', KEYS[5], ARGV[4] .. ' ' .. unit)
+if redis.call('SADD', KEYS[9], worker) == 1 then
+  -- Whoever holds a lease is missed when it is gone, even if it never came to its first heartbeat.
+  redis.call('SET', KEYS[10], 'alive', 'PX', ARGV[6], 'NX')
+end
 redis.call('HINCRBY', job, 'reserved', string.format('%d', worst))
 redis.call('HSETNX', job, 'first_at', stamp)
 redis.call('HSET', model, 'at', stamp, 'factor', tostring(factor),

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 from ledger import keys
 from ledger.connection import Redis
-from ledger.leases import script_text
+from ledger.leases import DEAD_AFTER_SECONDS, script_text
 
 HEARTBEAT_SECONDS = 5.0
-DEAD_AFTER_SECONDS = 15.0
 _KEPT_SECONDS = 3600
 
 Unit = tuple[str, int]
@@ -58,7 +57,7 @@ def reap(redis: Redis, worker: str, *, now: bool = False) -> list[Unit]:
         keys=[keys.WORKERS, keys.worker(worker), keys.worker(worker, "leases")],
         args=[worker, keys.PREFIX, "now" if now else "", datetime.now(UTC).isoformat(timespec="milliseconds")],
     )
-    if not now and redis.exists(keys.worker(worker)):
+    if not ended and not now and redis.exists(keys.worker(worker)):
         return []
     leased = [unit.decode().split(" ", 1) for unit in ended]
     return [(job, int(unit)) for job, unit in leased] + waiting

@@ -20,6 +20,31 @@ State = Literal["running", "paused", "budget", "stopped", "cancelled", "complete
 #: States in which nothing more happens by itself.
 AT_REST: frozenset[str] = frozenset({"paused", "budget", "stopped", "cancelled", "complete"})
 
+# Keys: job, todo. Arguments: state, note. The job may settle its last task in this moment, or have settled it at rest.
+_SET_STATE = """
+local job = KEYS[1]
+local j = redis.call('HMGET', job, 'state', 'cursor', 'units', 'last_at')
+if j[1] == 'complete' then return end
+if ARGV[1] ~= 'cancelled' and j[2] and j[2] == j[3] and redis.call('HLEN', KEYS[2]) == 0 then
+  redis.call('HSET', job, 'state', 'complete', 'ended_at', j[4])
+else
+  redis.call('HSET', job, 'state', ARGV[1])
+end
+if ARGV[2] == '' then redis.call('HDEL', job, 'note') else redis.call('HSET', job, 'note', ARGV[2]) end
+"""
+# Keys: job, todo, rejected, reasons. Arguments: unit, reason, todo item, examples in it.
+_REOPEN = """
+local job, unit, reason, item, count = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if redis.call('HGET', KEYS[3], unit) ~= reason .. ' ' .. item then return 0 end
+redis.call('HDEL', KEYS[3], unit)
+redis.call('HSET', KEYS[2], unit, item)
+redis.call('HINCRBY', job, 'rejected', '-' .. count)
+redis.call('HINCRBY', KEYS[4], 'rejected:' .. reason, '-' .. count)
+redis.call('HSET', job, 'state', 'running')
+redis.call('HDEL', job, 'note', 'ended_at')
+return 1
+"""
+
 
 class JobNotFound(UserError):
     """No job of that id is in the ledger."""
@@ -114,26 +139,24 @@ def create(redis: Redis, job: str, spec: Spec, model: Model, dearest: list[Model
     `dearest` are all models that may answer: money is reserved at the highest price among them.
     """
     price_in, price_out = (max(m.price.worst_nano_usd()[side] for m in dearest) for side in (0, 1))
-    if not redis.hsetnx(keys.job(job), "model", model.name):
-        return False
-    with redis.pipeline() as pipe:
-        pipe.set(keys.job(job, "spec"), spec.model_dump_json(by_alias=True))
-        pipe.hset(
-            keys.job(job),
-            mapping={
-                "recipe": spec.recipe_name,
-                "total": spec.total,
-                "units": units,
-                "cursor": 0,
-                "price_in": price_in,
-                "price_out": price_out,
-                "created_at": int(time.time() * 1e6),
-                "state": "running",
-            },
-        )
-        pipe.zadd(keys.JOBS, {job: time.time()})
-        pipe.execute()
-    return True
+    fields = {
+        "model": model.name,
+        "recipe": spec.recipe_name,
+        "total": spec.total,
+        "units": units,
+        "cursor": 0,
+        "price_in": price_in,
+        "price_out": price_out,
+        "created_at": int(time.time() * 1e6),
+        "state": "running",
+    }
+    # In one step, and each only where it is missing: a producer may die here, and another make the same job.
+    with redis.pipeline(transaction=True) as pipe:
+        for name, value in fields.items():
+            pipe.hsetnx(keys.job(job), name, value)
+        pipe.set(keys.job(job, "spec"), spec.model_dump_json(by_alias=True), nx=True)
+        pipe.zadd(keys.JOBS, {job: time.time()}, nx=True)
+        return bool(pipe.execute()[0])
 
 
 def spec_key(job: str) -> str:
@@ -207,14 +230,9 @@ def state(redis: Redis, job: str) -> State:
 
 
 def set_state(redis: Redis, job: str, state: State, note: str | None = None) -> None:
-    """Gives the job a state; complete jobs keep theirs."""
-    if redis.hget(keys.job(job), "state") == b"complete":
-        return
-    redis.hset(keys.job(job), "state", state)
-    if note is None:
-        redis.hdel(keys.job(job), "note")
-    else:
-        redis.hset(keys.job(job), "note", note)
+    """Gives the job a state; complete jobs keep theirs, and one whose every task is settled is complete."""
+    script = redis.register_script(_SET_STATE)
+    script(keys=[keys.job(job), keys.job(job, "todo")], args=[state, note or ""])
 
 
 def set_budget(redis: Redis, job: str, nano_usd: int | None) -> None:
@@ -242,20 +260,16 @@ def rejected(redis: Redis, job: str, reason: str | None = None) -> Iterator[Reje
 
 
 def reopen(redis: Redis, job: str, tasks: Iterable[Rejected]) -> list[int]:
-    """Puts rejected tasks back on the job's list and says which."""
+    """Puts rejected tasks back on the job's list, which runs again, and says which; not those that others put back."""
     tasks = list(tasks)
+    script = redis.register_script(_REOPEN)
+    names = [keys.job(job), *(keys.job(job, part) for part in ("todo", "rejected", "reasons"))]
     with redis.pipeline(transaction=True) as pipe:
         for task in tasks:
             count = json.loads(task.todo.split(" ", 3)[3])["count"]
-            pipe.hdel(keys.job(job, "rejected"), str(task.unit))
-            pipe.hset(keys.job(job, "todo"), str(task.unit), task.todo)
-            pipe.hincrby(keys.job(job), "rejected", -count)
-            pipe.hincrby(keys.job(job, "reasons"), f"rejected:{task.reason}", -count)
-        if tasks:
-            pipe.hset(keys.job(job), "state", "running")
-            pipe.hdel(keys.job(job), "note", "ended_at")
-        pipe.execute()
-    return [task.unit for task in tasks]
+            script(keys=names, args=[task.unit, task.reason, task.todo, count], client=pipe)
+        replies = pipe.execute()
+    return [task.unit for task, back in zip(tasks, replies, strict=True) if back]
 
 
 def status(redis: Redis, job: str) -> Status:

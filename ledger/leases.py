@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from ledger import keys
 from ledger.jobs import Spec
 
+DEAD_AFTER_SECONDS = 15.0
+"""How long a heartbeat lasts, by the server's clock."""
 _CONNECTIONS = 64
 
 
@@ -95,8 +97,13 @@ class Leases:
             redis.RedisError: the broker is away; nothing is known of the lease.
         """
         reply = await self._admit(
-            keys=[*self._keys(job, model), keys.job(job, "tries"), keys.job(job, "lost")],
-            args=[unit, token, self.worker, job, keys.learned(model)],
+            keys=[
+                *self._keys(job, model),
+                *(keys.job(job, part) for part in ("tries", "lost", "unknown")),
+                keys.WORKERS,
+                keys.worker(self.worker),
+            ],
+            args=[unit, token, self.worker, job, keys.learned(model), int(DEAD_AFTER_SECONDS * 1000)],
         )
         kind = reply[0]
         if kind == b"go":

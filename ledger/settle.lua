@@ -107,7 +107,7 @@ if s.retry_after_ms then
   end
 end
 if s.stop and redis.call('HGET', job, 'state') == 'running' then
-  redis.call('HSET', job, 'state', s.stop, 'note', s.note)
+  redis.call('HSET', job, 'state', s.stop, 'note', s.note or '')
 end
 
 local item = redis.call('HGET', todo, unit)

@@ -243,8 +243,8 @@ def feed(redis: Redis, planned: Plan, progress: Progress | None = None) -> int:
     return sent
 
 
-def broker(url: str | None = None) -> Redis:
-    """A connection to the broker at `url` or REDIS_URL.
+def broker(url: str | None = None, what: str = "enqueuing for a fleet") -> Redis:
+    """A connection to the broker at `url` or REDIS_URL; `what` needs it.
 
     Raises:
         SubmitError: neither is given.
@@ -252,5 +252,5 @@ def broker(url: str | None = None) -> Redis:
     """
     url = url or settings().redis_url
     if url is None:
-        raise SubmitError("enqueuing for a fleet needs REDIS_URL: set it in the environment or in .env.")
+        raise SubmitError(f"{what} needs REDIS_URL: set it in the environment or in .env, as redis://HOST:6379/0.")
     return connect(url)

@@ -22,7 +22,6 @@ from ledger import jobs
 from ledger.collector import Collector
 from ledger.connection import Redis, connect
 from ledger.jobs import AT_REST
-from ledger.parts import PartsBusy
 from ledger.results import CollectedElsewhere
 from workers.app import use_broker
 
@@ -53,7 +52,7 @@ def watch(job: JobId = None) -> None:
             try:
                 collector.start()
                 stack.callback(collector.stop)
-            except (CollectedElsewhere, PartsBusy) as elsewhere:
+            except CollectedElsewhere as elsewhere:
                 progress.say(str(elsewhere))
             last = follow(redis, job, progress, seen)
             progress.show(last, last=True)
@@ -101,23 +100,36 @@ def collect(
         try:
             while not seen.count:
                 wanted = [jobs.find(redis, job)] if job is not None else jobs.ids(redis)
-                for name in wanted:
-                    folder = job_folder(name) if to is None else to if job is not None else to / name
-                    if name not in collectors and (jobs.status(redis, name).uncollected or job is not None):
-                        collectors[name] = Collector(redis, name, folder)
-                taken = sum(collector.step(block_ms=0) for collector in collectors.values())
-                resting = [name for name in wanted if jobs.state(redis, name) in AT_REST]
-                if not taken and not forever and len(resting) == len(wanted):
+                readings = [jobs.status(redis, name) for name in wanted]
+                taken = 0
+                for reading in readings:
+                    if reading.uncollected or job is not None:
+                        folder = job_folder(reading.job) if to is None else to if job is not None else to / reading.job
+                        mine = collectors.setdefault(reading.job, Collector(redis, reading.job, folder))
+                        taken += _step(mine, alone=job is not None)
+                if not taken and not forever and all(reading.state in AT_REST for reading in readings):
                     break
                 if not taken:
                     time.sleep(0.5)
         finally:
             for name, collector in collectors.items():
-                collector.drain()
-                collector.close()
+                if collector.parts.is_open:
+                    collector.drain()
+                    collector.close()
                 parts = collector.parts
                 counts = f"{parts.count('accepted')} accepted, {parts.count('rejected')} rejected"
                 print(f"{name}: {counts} in {parts.directory}", file=sys.stderr)
+
+
+def _step(collector: Collector, alone: bool) -> int:
+    """Takes what has come of one job; of several jobs, one that another command collects is left to it."""
+    try:
+        return collector.step(block_ms=0)
+    except CollectedElsewhere:
+        if alone:
+            raise
+        collector.close()
+        return 0
 
 
 def export(
@@ -135,7 +147,7 @@ def export(
             job = jobs.find(redis, job)
             collector = Collector(redis, job, job_folder(job))
             # Where another command collects to this folder, what it has stored so far is exported.
-            with contextlib.suppress(PartsBusy):
+            with contextlib.suppress(CollectedElsewhere):
                 collector.drain()
                 collector.close()
         source = job_folder(job)

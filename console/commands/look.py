@@ -113,13 +113,15 @@ def check() -> None:
 
     Example: genfleet check
     """
-    good, bad = [], list(check_times())
+    good, missing, bad = [], [], list(check_times())
     for variable in sorted({one.provider.api_key_env for one in models().values()}):
         names = [one for one in models().values() if one.provider.api_key_env == variable]
         if names[0].provider.key() is None:
-            bad.append(missing_key(variable, ", ".join(one.name for one in names)))
+            missing.append(missing_key(variable, ", ".join(one.name for one in names)))
         else:
             good.append(f"{variable} is set, for {', '.join(one.name for one in names)}.")
+    if len(missing) == len({one.provider.api_key_env for one in models().values()}):
+        bad.append("no key is set, so no model can be called.")
     for name in recipe_files():
         try:
             find(name)
@@ -130,6 +132,8 @@ def check() -> None:
         bad.append(problem)
     for line in good:
         print(f"ok   {line}")
+    for line in missing:
+        print(f"--   {line}")
     for line in bad:
         print(f"FAIL {line}")
     sys.exit(1 if bad else 0)

@@ -164,7 +164,7 @@ def worker(
     # Imported here: producers' commands need nothing of it.
     from workers.supervisor import Supervisor  # noqa: PLC0415
 
-    redis = submission.broker()
+    redis = submission.broker(what="a worker")
     wanted = [model(name) for name in model_ids] if model_ids else list(models().values())
     able = [found.name for found in wanted if found.provider.key() is not None]
     for found in wanted:

@@ -40,7 +40,7 @@ _RECIPE = """
 name = "small"
 description = "One question"
 model = "{model}"
-prompt = "Scrivi la domanda numero {{{{ numero }}}}."
+prompt = "Scrivi la domanda numero {{{{ numero }}}} sul tema {{{{ tema }}}}."
 
 [output]
 type = "object"
@@ -53,6 +53,7 @@ max_tokens = 400
 
 [axes]
 numero = [{numbers}]
+tema = [{numbers}]
 
 [call]
 timeout_seconds = {timeout}
@@ -112,7 +113,7 @@ class Command:
         with self.popen.stdin as stdin:
             stdin.write(data)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Sends it a signal."""
         self.popen.send_signal(number)
 
@@ -128,7 +129,7 @@ class Command:
 
     def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> Done:
         """Sends it a signal and waits for its end."""
-        self.signal(number)
+        self.send(number)
         return self.wait(seconds)
 
     def kill(self) -> None:
@@ -182,7 +183,7 @@ class Fleet:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for command in reversed(self.commands):
             if command.runs:
-                command.signal(signal.SIGTERM)
+                command.send(signal.SIGTERM)
         try:
             # Whoever lost its parent notices within a second, and lets its calls in flight end.
             self.provider.control(latency_seconds=0.0)
@@ -199,7 +200,7 @@ class Fleet:
 
     def recipe(self, timeout: float = 60, model: str = MODEL, name: str = "small", more: str = "") -> None:
         """Writes the user's recipe into the recipes' folder."""
-        text = _RECIPE.format(model=model, numbers=", ".join(map(str, range(20_000))), timeout=timeout)
+        text = _RECIPE.format(model=model, numbers=", ".join(map(str, range(1, 51))), timeout=timeout)
         text = text.replace('name = "small"', f'name = "{name}"')
         (self.folder / "recipes" / f"{name}.toml").write_text(text + more)
 

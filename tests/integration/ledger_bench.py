@@ -20,6 +20,7 @@ from ledger.jobs import Item, Spec, Status
 from ledger.leases import Drop, Grant, Leases, Settlement, Wait
 
 T = TypeVar("T")
+Outcome = Literal["accepted", "rejected", "again"]
 Counting = Literal["actual", "reserved"]
 
 MICROSECONDS = 1_000_000
@@ -153,25 +154,36 @@ class Job:
         assert isinstance(reply, Grant), reply
         return reply
 
+    def wait_for(self, unit: int) -> float:
+        """Asks until the unit is granted, letting the time pass that each answer names; says how many seconds."""
+        waited = 0.0
+        while isinstance(reply := self.admit(unit), Wait):
+            self.bench.passed(self.model, reply.milliseconds / 1000)
+            waited += reply.milliseconds / 1000
+        assert isinstance(reply, Grant), reply
+        return waited
+
     def settle(
         self,
         unit: int = 0,
         token: str | None = None,
         worker: str = "w",
-        outcome: Literal["accepted", "rejected", "again"] = "accepted",
+        outcome: Outcome = "accepted",
         **figures: Any,
     ) -> str:
-        """Settles an attempt; all its examples share its outcome unless `figures` counts them."""
-        counts = {"accepted": 0, "rejected": 0}
-        if outcome != "again":
-            counts[outcome] = self.items
-        settlement = Settlement(outcome=outcome, **(counts | {"reason": "invalid"} | figures))
+        """Settles an attempt, see `settlement`."""
+        settlement = self.settlement(outcome, **figures)
         examples = [] if outcome == "again" else [{"index": unit * self.items + k} for k in range(self.items)]
         attempt = {"unit": unit, "token": token or f"t{unit}", "outcome": outcome}
         leases = self.bench.worker(worker)
         return self.bench.run(
             leases.settle(self.id, self.model.name, unit, token or f"t{unit}", settlement, attempt, examples)
         )
+
+    def settlement(self, outcome: Outcome, **figures: Any) -> Settlement:
+        """A settlement of one of the job's tasks; all its examples share its outcome unless `figures` counts them."""
+        counts = {} if outcome == "again" else {outcome: self.items}
+        return Settlement(outcome=outcome, **({"reason": "" if outcome == "accepted" else "invalid"} | counts | figures))
 
     def status(self) -> Status:
         """One reading of the job."""

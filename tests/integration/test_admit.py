@@ -188,16 +188,6 @@ def test_a_real_stretch_of_time_holds_no_more_than_the_rate(bench: Bench) -> Non
     assert 0 < granted <= (limit - burst) / 60 * seconds + burst
 
 
-def wait_for(job: Job, unit: int) -> float:
-    """Asks for a unit until it is granted, letting the time pass that each answer names; says how many seconds."""
-    waited = 0.0
-    while isinstance(reply := job.admit(unit), Wait):
-        job.bench.passed(job.model, reply.milliseconds / 1000)
-        waited += reply.milliseconds / 1000
-    assert isinstance(reply, Grant)
-    return waited
-
-
 def fullest_minute(times: list[float]) -> int:
     """The most admissions within less than a minute."""
     # A hundredth of a second for what passes between the server's stamp and our reading of its clock.
@@ -211,7 +201,7 @@ def test_no_sixty_seconds_hold_more_requests_than_the_limit(bench: Bench, limit:
     job = bench.job(bench.model(requests_per_minute=limit), units=most)
     waited, times = 0.0, []
     for unit in range(most):
-        waited += wait_for(job, unit)
+        waited += job.wait_for(unit)
         times.append(bench.now() + waited)
     assert fullest_minute(times) <= limit
     burst = max(limit * 0.5 / 60.5, 1)
@@ -225,7 +215,7 @@ def test_no_sixty_seconds_hold_more_tokens_than_the_limit(bench: Bench) -> None:
     job = bench.job(bench.model(tokens_per_minute=limit), units=220, max_tokens=1000)
     waited, times = 0.0, []
     for unit in range(220):
-        waited += wait_for(job, unit)
+        waited += job.wait_for(unit)
         if unit:  # the first call is a guess
             times.append(bench.now() + waited)
         job.settle(unit, prompt_tokens=200, completion_tokens=500)
@@ -235,9 +225,9 @@ def test_no_sixty_seconds_hold_more_tokens_than_the_limit(bench: Bench) -> None:
 def test_a_call_larger_than_the_limit_waits_and_is_made(bench: Bench) -> None:
     """A call that is expected to use more than a minute's tokens is not turned away for ever."""
     job = bench.job(bench.model(tokens_per_minute=100), units=2, max_tokens=4000)
-    wait_for(job, 0)
+    job.wait_for(0)
     job.settle(0, prompt_tokens=30, completion_tokens=1000)
-    assert wait_for(job, 1) > 60
+    assert job.wait_for(1) > 60
 
 
 def test_what_a_call_will_use_is_learned(bench: Bench) -> None:
@@ -328,3 +318,27 @@ def test_a_server_that_forgot_the_scripts_is_taught_them_again(bench: Bench) -> 
     bench.redis.script_flush()
     bench.redis.sadd(keys.WORKERS, "w")
     assert fleet.reap(bench.redis, "w", now=True) == [(job.id, 1)]
+
+
+def test_of_a_provider_that_reserves_is_asked_what_calls_need(bench: Bench) -> None:
+    """Once 40 calls are known, max_tokens is a quarter above what 99 of 100 needed; a second attempt gets all of it."""
+    model = bench.model(counting="reserved", price=(0, 1))
+    job = bench.job(model, units=42, max_tokens=4000)
+    for unit in range(40):
+        assert job.granted(unit).max_tokens == 4000
+        job.settle(unit, prompt_tokens=25, completion_tokens=500)
+    first = job.granted(40, "first")
+    assert 500 * 1.25 <= first.max_tokens <= 500 * 2**0.25 * 1.25 + 1
+    assert job.money()[1] == first.max_tokens
+    assert job.granted(40, "first") == first
+    job.settle(40, "first", outcome="again", reason="cut_short", prompt_tokens=25, completion_tokens=first.max_tokens)
+    assert job.granted(40, "second").max_tokens == 4000
+
+
+def test_one_long_answer_in_fifty_is_not_cut(bench: Bench) -> None:
+    """What one call in fifty needs is within the 99 of 100 that max_tokens is made for."""
+    job = bench.job(bench.model(counting="reserved"), units=101, max_tokens=8000)
+    for unit in range(100):
+        job.granted(unit)
+        job.settle(unit, prompt_tokens=25, completion_tokens=3000 if unit % 50 == 7 else 500)
+    assert job.granted(100).max_tokens >= 3000

@@ -135,7 +135,7 @@ def test_commands_in_comments_exist(words: list[str]) -> None:
 
 def test_comments_say_how_to_submit() -> None:
     """The head of docker-compose.yml shows a submission, by a service that exists."""
-    assert re.search(r"docker compose run --rm worker genfleet submit ", COMPOSE)
+    assert re.search(r"docker compose run --rm (-T )?worker genfleet submit ", COMPOSE)
 
 
 def test_used_variables_are_in_the_example() -> None:

@@ -173,7 +173,9 @@ def test_price_of_a_call(
 
 
 @given(PRICE, TOKENS, TOKENS, st.data())
-def test_no_call_costs_more_than_the_worst_price(price: Price, prompt: int, completion: int, data: st.DataObject) -> None:
+def test_no_call_costs_more_than_the_worst_price(
+    price: Price, prompt: int, completion: int, data: st.DataObject
+) -> None:
     """What is reserved for a call covers its cost, however many of its tokens were cached or written to a cache."""
     cached = data.draw(st.integers(0, prompt))
     written = data.draw(st.integers(0, prompt - cached))
@@ -186,7 +188,9 @@ def test_the_worst_price_is_reached(price: Price) -> None:
     """The worst price is no more than the dearest kind of token costs, rounded up."""
     worst_in, worst_out = price.worst_nano_usd()
     million = 1_000_000
-    dearest = max(price.nano_usd(million, 0), price.nano_usd(million, 0, million), price.nano_usd(million, 0, 0, million))
+    dearest = max(
+        price.nano_usd(million, 0), price.nano_usd(million, 0, million), price.nano_usd(million, 0, 0, million)
+    )
     assert worst_in * million - dearest < million
     assert worst_out * million - price.nano_usd(0, million) < million
 
