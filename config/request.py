@@ -12,8 +12,18 @@ from config.recipe import Recipe
 _WRAPPING = 200
 
 
-def build(recipe: Recipe, model: Model, variables: dict[str, Any], items: int, fraction: float = 0.0) -> dict[str, Any]:
+def build(
+    recipe: Recipe,
+    model: Model,
+    variables: dict[str, Any],
+    items: int,
+    fraction: float = 0.0,
+    max_tokens: int | None = None,
+) -> dict[str, Any]:
     """The request for `items` examples with these variables, at that fraction of the job.
+
+    Args:
+        max_tokens: how many the answer may have, where that is less than the recipe says.
 
     Raises:
         RecipeError: the prompt cannot be rendered with these variables.
@@ -42,7 +52,7 @@ def build(recipe: Recipe, model: Model, variables: dict[str, Any], items: int, f
     request |= recipe.sampling.at(fraction, model.sampling)
     # The budget relies on a cap, so a model that does not take max_tokens is given its newer name.
     cap = "max_tokens" if "max_tokens" in model.sampling else "max_completion_tokens"
-    request[cap] = recipe.max_tokens_per_call
+    request[cap] = recipe.max_tokens_per_call if max_tokens is None else max_tokens
     if recipe.fallbacks:
         extra["models"] = [recipe.model, *recipe.fallbacks]
     return request | ({"extra_body": extra} if extra else {})

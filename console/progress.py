@@ -7,9 +7,10 @@ import time
 from collections import deque
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,7 @@ from ledger.jobs import Status
 
 _LINE_EVERY_SECONDS = 5.0
 _RATE_OVER_SECONDS = 20.0
+_COLOURS = {"running": "green", "complete": "green", "stopped": "red"}
 
 
 def dollars(amount: float) -> str:
@@ -79,10 +81,19 @@ class Progress:
         else:
             print(message, file=sys.stderr, flush=True)
 
+    def wait(self, message: str) -> None:
+        """What is waited for before there is a job to show; in a terminal the job then takes its place."""
+        if self._live:
+            self._live.update(Spinner("dots", Text(message), style="cyan"), refresh=True)
+        else:
+            self.say(message)
+
     def show(self, status: Status, last: bool = False) -> None:
-        """The job as it is now; `last` for the reading that ends the display."""
+        """The job as it is now; `last` for the reading that ends the display, which shows the rate of the whole job."""
         now = time.monotonic()
         rate = self._rate.at(status.settled, now)
+        if last and status.seconds:
+            rate = status.settled / status.seconds
         if self._live:
             self._live.update(self._drawing(status, rate), refresh=last)
         elif last or now >= self._next_line:
@@ -99,25 +110,37 @@ class Progress:
     @staticmethod
     def _left(status: Status, rate: float) -> str:
         todo = status.total - status.settled
-        return f", {span(todo / rate)} left" if rate > 0 and todo and status.state == "running" else ""
+        # Below a second it would read "0 s left".
+        return f", {span(todo / rate)} left" if todo > rate > 0 and status.state == "running" else ""
 
     def _drawing(self, status: Status, rate: float) -> Group:
         head = Text.assemble(
-            (status.job, "bold"), f"  {status.model}  ", (status.state, "green" if status.state != "stopped" else "red")
+            (status.job, "bold"),
+            (f"  {status.model}  ", "dim"),
+            (status.state, _COLOURS.get(status.state, "yellow")),
         )
-        bar = Table.grid(padding=(0, 1))
+        bar = Table.grid(padding=(0, 2))
         bar.add_row(
-            ProgressBar(total=status.total, completed=status.settled, width=46),
+            ProgressBar(
+                total=status.total,
+                completed=status.settled,
+                width=46,
+                style="bright_black",
+                complete_style="green",
+                finished_style="green",
+            ),
             f"{status.settled:,} of {status.total:,}",
         )
-        facts = Table.grid(padding=(0, 2))
-        facts.add_row(
+        facts = [
             Text.assemble((f"{status.accepted:,}", "green"), " accepted"),
             Text.assemble((f"{status.rejected:,}", "yellow" if status.rejected else ""), " rejected"),
-            f"{status.running:,} running",
-            f"{rate:.1f}/s",
-            dollars(status.cost_usd) + (f" of {dollars(status.budget_usd)}" if status.budget_usd else ""),
-            self._left(status, rate).removeprefix(", "),
-        )
-        reasons = ", ".join(f"{name.replace(':', ' ')} {count}" for name, count in status.reasons.items())
-        return Group(head, bar, facts, *([Text(reasons, "dim")] if reasons else []))
+            Text(f"{status.running:,} running" if status.running else ""),
+            Text(f"{rate:.1f}/s"),
+            Text(dollars(status.cost_usd) + (f" of {dollars(status.budget_usd)}" if status.budget_usd else "")),
+            Text(self._left(status, rate).removeprefix(", ")),
+        ]
+        lines: list[RenderableType] = [Text(), head, bar, Text("   ").join(fact for fact in facts if fact)]
+        if status.reasons:
+            reasons = (f"{name.replace(':', ' ')} {count}" for name, count in status.reasons.items())
+            lines.append(Text(", ".join(reasons), "dim"))
+        return Group(*lines)

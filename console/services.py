@@ -181,5 +181,8 @@ def serve_flower(port: int, address: str) -> None:
         os.environ.pop("FLOWER_BASIC_AUTH", None)
     from celery.__main__ import main as celery  # noqa: PLC0415  heavy
 
+    from console import flower_page  # noqa: PLC0415
+
+    flower_page.add()
     sys.argv = arguments
     celery()

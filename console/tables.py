@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+from ledger import limits
+from ledger.connection import Redis
+
 _WIDE = 1000
 
 
@@ -21,3 +24,11 @@ def show(columns: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1, e
     if not console.is_terminal:
         console = Console(width=_WIDE)
     console.print(table if table.rows else empty, soft_wrap=not table.rows)
+
+
+def limits_row(redis: Redis, model: str) -> list[str]:
+    """A model's limits in force and their use at this moment, as cells."""
+    now, use = limits.read(redis, model), limits.use(redis, model)
+    figures = (now.requests_per_minute, now.tokens_per_minute, now.concurrent_requests)
+    shown = ("-" if figure is None else f"{figure:,.0f}" for figure in figures)
+    return [model, *shown, str(use.in_flight), str(use.refused), f"{use.factor:.0%}"]

@@ -12,9 +12,9 @@ from config.errors import UserError
 _GROUPS = {
     "model": "coalesce(answered_by, model)",
     "recipe": "recipe",
-    "hour": "strftime(time_bucket(INTERVAL '1 hour', at), '%Y-%m-%d %H:00')",
-    "day": "strftime(at, '%Y-%m-%d')",
-    "week": "strftime(at, '%G-W%V')",
+    "hour": """strftime(time_bucket(INTERVAL '1 hour', "at"), '%Y-%m-%d %H:00')""",
+    "day": """strftime("at", '%Y-%m-%d')""",
+    "week": """strftime("at", '%G-W%V')""",
     "outcome": "outcome || coalesce(' ' || reason, '')",
     "job": "job",
 }
@@ -38,7 +38,7 @@ def usage_of(jobs: Path, by: str) -> list[dict[str, Any]]:
     """One row per group, in order: requests, tokens, cost in USD, failures and latency percentiles in seconds.
 
     Args:
-        jobs: the folder that holds the jobs' folders.
+        jobs: the folder that holds the jobs' folders, or that of one job.
         by: one of the keys of the table above.
 
     Raises:
@@ -46,7 +46,8 @@ def usage_of(jobs: Path, by: str) -> list[dict[str, Any]]:
     """
     if by not in _GROUPS:
         raise UserError(f'by: "{by}" is not one of {", ".join(_GROUPS)}.')
-    if not any(jobs.glob("*/attempts/*.jsonl")):
+    files = _attempts(jobs)
+    if not files:
         return []
     query = f"""
         SELECT {_GROUPS[by]} AS "{by}",
@@ -64,6 +65,40 @@ def usage_of(jobs: Path, by: str) -> list[dict[str, Any]]:
         GROUP BY 1 ORDER BY 1
     """  # noqa: S608  the group is one of the table above
     with duckdb.connect() as connection:
-        found = connection.execute(query, {"files": str(jobs / "*" / "attempts" / "*.jsonl")})
+        found = connection.execute(query, {"files": files})
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def attempts_over_time(job: Path) -> tuple[list[tuple[float, float, float, float]], list[float]]:
+    """A job's calls in some sixty steps of time, and the latencies of its calls in seconds.
+
+    Each step is (seconds since the first call ended, accepted per second, others per second, cost so far in USD).
+    """
+    files = _attempts(job)
+    if not files:
+        return [], []
+    query = f"""
+        WITH calls AS (
+            SELECT epoch("at") - min(epoch("at")) OVER () AS t, outcome, coalesce(cost_nano_usd, 0) / 1e9 AS cost
+            FROM read_json($files, format = 'newline_delimited', columns = {_COLUMNS})
+        ), step AS (SELECT greatest(1, ceil(max(t) / 60)) AS s FROM calls)
+        SELECT (floor(t / s) + 1) * s AS at_second, count(*) FILTER (outcome = 'accepted') / s,
+               count(*) FILTER (outcome != 'accepted') / s, sum(sum(cost)) OVER (ORDER BY (floor(t / s) + 1) * s)
+        FROM calls, step GROUP BY at_second, s ORDER BY at_second
+    """  # noqa: S608  the columns are the table above
+    sample = f"""
+        SELECT latency_seconds FROM read_json($files, format = 'newline_delimited', columns = {_COLUMNS})
+        WHERE latency_seconds IS NOT NULL USING SAMPLE 20000 ROWS
+    """  # noqa: S608
+    with duckdb.connect() as connection:
+        steps = connection.execute(query, {"files": files}).fetchall()
+        latencies = [row[0] for row in connection.execute(sample, {"files": files}).fetchall()]
+    return steps, latencies
+
+
+def _attempts(folder: Path) -> list[str]:
+    """The files of attempts of a job's folder, or of a folder of such folders."""
+    return sorted(
+        str(path) for pattern in ("attempts", "*/attempts") for path in folder.glob(f"{pattern}/part-*.jsonl")
+    )

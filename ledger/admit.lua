@@ -25,6 +25,13 @@ local COLD_RATIO = 0.3      -- prompt tokens per byte before any call was seen
 local MARGIN = 1.25         -- over the learned 99th percentile of completion tokens
 local RECOVERY = 0.004      -- share of the limit regained per second after a cut
 
+local kept = redis.call('HGET', KEYS[8], token)
+if kept then
+  -- The lease was taken back before its grant reached the worker, which asks again: no call was made.
+  redis.call('HDEL', KEYS[8], token)
+  redis.call('HINCRBY', job, 'unknown', string.format('%d', -tonumber(kept)))
+end
+
 local item = redis.call('HGET', todo, unit)
 if not item then return {'drop', 'settled'} end
 
@@ -34,13 +41,6 @@ if held then
   local t, _, expected, _, _, attempt, _, cap = string.match(held, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
   if t ~= token then return {'drop', 'leased'} end
   return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), attempt, expected, cap}
-end
-
-local kept = redis.call('HGET', KEYS[8], token)
-if kept then
-  -- The lease was taken back before its grant reached the worker, which asks again: no call was made.
-  redis.call('HDEL', KEYS[8], token)
-  redis.call('HINCRBY', job, 'unknown', string.format('%d', -tonumber(kept)))
 end
 
 local j = redis.call('HMGET', job, 'state', 'budget', 'spent', 'reserved', 'unknown', 'price_in', 'price_out')

@@ -67,8 +67,8 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
 
 async def _call(recipe: Recipe, item: dict[str, Any], process: Process) -> Answer | Failure:
     asked = model(recipe.model)
-    request = build(recipe, asked, item["variables"], item["count"], item.get("fraction", 0.0))
-    request["max_tokens"] = item["max_tokens"]
+    fraction = item.get("fraction", 0.0)
+    request = build(recipe, asked, item["variables"], item["count"], fraction, item["max_tokens"])
     try:
         return await process.call(request, asked, recipe.call.timeout_seconds)
     except asyncio.CancelledError:

@@ -9,20 +9,22 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.request import urlopen
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from config.models import models
 from config.settings import settings
 from console.export import export
 from console.local import interrupts, job_folder, run_here, workers_here
+from console.preview import preview
 from console.progress import Progress, dollars, span
 from console.services import Service, answers, broker, flower, free_port
 from ledger.connection import connect
 from ledger.jobs import Status
-from ledger.parts import Parts
 from producers import submission
 from workers.app import use_broker
 
@@ -66,25 +68,28 @@ def demo(
     models.cache_clear()
     to = settings().data / "dataset.jsonl"
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(broker())
-        use_broker(url)
-        arguments = ["provider", "--port", str(port), "--latency", "1.0"]
-        stack.enter_context(Service("provider", arguments, lambda: answers(f"{root}/health")))
-        stack.enter_context(flower(flower_port))
-        redis = connect(url)
-        planned = submission.plan(
-            _RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed
-        )
-        seen = stack.enter_context(interrupts())
-        stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
         with Progress() as progress:
+            progress.wait("Starting a broker, a simulated provider, Flower and two workers")
+            url = stack.enter_context(broker())
+            use_broker(url)
+            arguments = ["provider", "--port", str(port), "--latency", "1.0"]
+            stack.enter_context(Service("provider", arguments, lambda: answers(f"{root}/health")))
+            stack.enter_context(flower(flower_port))
+            redis = connect(url)
+            planned = submission.plan(
+                _RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed
+            )
+            seen = stack.enter_context(interrupts())
+            stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
             progress.say(f"Flower: http://127.0.0.1:{flower_port}   simulated provider: {root}")
             before = _bill(root)
             status = run_here(redis, planned, budget_usd=None, processes=0, concurrency=50, progress=progress)
         written = export(job_folder(status.job), to)
-        _report(status, to, written, _bill(root) - before, flower_port)
+        _report(status, to, written, _bill(root) - before)
+        until = "up until Ctrl-C" if keep else "it ends with the demo; --keep leaves it up"
+        _fact("Flower", f"http://127.0.0.1:{flower_port} ({until})")
         if keep:
-            print(f"\nThe fleet stays up at REDIS_URL={url}; Ctrl-C ends it.", flush=True)
+            _fact("Fleet", f"REDIS_URL={url}")
             while not seen.count:
                 time.sleep(0.2)
     sys.exit(0 if status.state == "complete" else 1)
@@ -95,20 +100,21 @@ def _bill(root: str) -> int:
         return int(json.load(answer)["cost_nano_usd"])
 
 
-def _report(status: Status, to: Path, written: int, bill: int, flower_port: int) -> None:
-    print("\nThree of its examples:")
-    for example in islice(Parts(job_folder(status.job)).iterate("accepted"), 3):
-        print(f"  {example['recipe']}: {_shown(example['output'])}")
+def _report(status: Status, to: Path, written: int, bill: int) -> None:
+    console = Console(highlight=False)
+    console.print("\nThree of its examples, shortened:")
+    with to.open(encoding="utf-8") as dataset:
+        for example in map(json.loads, islice(dataset, 3)):
+            console.print("", preview(example["recipe"], example["output"], console.width), sep="\n")
+    console.print()
     equal = "equal" if bill == status.cost_nano_usd else "NOT EQUAL"
     seconds = status.seconds or 1.0
-    print(f"\nDataset     {to} ({written} examples; {status.rejected} rejected)")
-    print(
-        f"Cost        {dollars(status.cost_usd)}; the simulated provider's own bill is {dollars(bill / 1e9)} ({equal})"
-    )
-    print(f"Throughput  {status.settled / seconds:.1f} examples/s over {span(seconds)}")
-    print(f"Flower      http://127.0.0.1:{flower_port} (up while the demo runs; --keep leaves it up)", flush=True)
+    _fact("Dataset", f"{to} ({written} examples; {status.rejected} rejected)")
+    _fact("Cost", f"{dollars(status.cost_usd)}; the simulated provider's own bill is {dollars(bill / 1e9)} ({equal})")
+    _fact("Throughput", f"{status.settled / seconds:.1f} examples/s over {span(seconds)}")
 
 
-def _shown(output: dict[str, Any]) -> str:
-    text = json.dumps(output, ensure_ascii=False)
-    return text if len(text) <= 300 else text[:299] + "…"
+def _fact(name: str, value: str) -> None:
+    # Never wrapped: paths and addresses are there to be copied.
+    Console(highlight=False).print(Text.assemble((f"{name:<10}  ", "cyan"), value), soft_wrap=True)
+    sys.stdout.flush()

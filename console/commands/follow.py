@@ -11,10 +11,12 @@ from typing import Annotated
 
 import typer
 
+from config.errors import UserError
 from console.commands.options import AsJson, JobId
 from console.commands.run import summary
 from console.export import export as write_export
 from console.local import follow, interrupts, job_folder
+from console.pages import report_page
 from console.progress import Progress, dollars
 from console.services import broker
 from console.tables import show
@@ -28,7 +30,7 @@ from workers.app import use_broker
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the app."""
-    for command in (watch, status, collect, export):
+    for command in (watch, status, collect, export, report):
         app.command()(command)
 
 
@@ -145,11 +147,35 @@ def export(
     if source is None:
         with ledger() as redis:
             job = jobs.find(redis, job)
-            collector = Collector(redis, job, job_folder(job))
-            # Where another command collects to this folder, what it has stored so far is exported.
-            with contextlib.suppress(CollectedElsewhere):
-                collector.drain()
-                collector.close()
+            _collect_now(redis, job)
         source = job_folder(job)
     to = to or Path(f"{job or source.name}.jsonl")
     print(f"{write_export(source, to, form)} examples in {to}", file=sys.stderr)
+
+
+def _collect_now(redis: Redis, job: str) -> None:
+    """Takes what there is; where another command collects the job, what that has stored so far has to do."""
+    collector = Collector(redis, job, job_folder(job))
+    with contextlib.suppress(CollectedElsewhere):
+        collector.drain()
+        collector.close()
+
+
+def report(
+    job: JobId = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The HTML file; by default JOB.html.")] = None,
+) -> None:
+    """Writes a job's report: throughput, cost, failures by cause, latency, and some of its examples, as one HTML file.
+
+    Example: genfleet report quiz-3f9a1c2b --to quiz.html
+    """
+    with ledger() as redis:
+        job = jobs.find(redis, job)
+        _collect_now(redis, job)
+        page = report_page(jobs.status(redis, job), job_folder(job))
+    to = to or Path(f"{job}.html")
+    try:
+        to.write_text(page, "utf-8")
+    except OSError as error:
+        raise UserError(f"{to}: cannot be written ({error.strerror}).") from None
+    print(f"Report: {to}", file=sys.stderr)

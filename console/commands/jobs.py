@@ -10,10 +10,9 @@ import typer
 from config.models import model, models, to_nano_usd
 from console.commands.follow import ledger
 from console.commands.options import JobId
-from console.tables import show
+from console.tables import limits_row, show
 from ledger import jobs
 from ledger import limits as ledger_limits
-from ledger.connection import Redis
 from producers import submission
 from workers.app import app as celery
 from workers.app import enqueue, task_name
@@ -116,14 +115,7 @@ def limits(
                 # So that Flower and `celery inspect` show what is in force.
                 celery.control.rate_limit(task_name(model_id), f"{given['requests_per_minute'] or 0:g}/m")
         show(
-            ("model", "requests/min", "tokens/min", "concurrent", "in flight", "429s", "share used"),
-            (_limits_row(redis, one.name) for one in wanted),
+            ("model", "requests/min", "tokens/min", "concurrent", "in flight", "429s", "of limit"),
+            (limits_row(redis, one.name) for one in wanted),
             left=1,
         )
-
-
-def _limits_row(redis: Redis, name: str) -> list[str]:
-    limits, use = ledger_limits.read(redis, name), ledger_limits.use(redis, name)
-    figures = [limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests]
-    shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
-    return [name, *shown, str(use.in_flight), str(use.refused), f"{use.factor:.0%}"]

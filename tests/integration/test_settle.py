@@ -357,7 +357,7 @@ def test_a_cut_rate_is_slower_and_recovers_by_small_steps(bench: Bench) -> None:
         bench.passed(model, 10)
         job.granted(unit)
         factors.append(bench.factor(model))
-    assert factors[:4] == pytest.approx([0.84, 0.88, 0.92, 0.96], abs=0.01)
+    assert factors[:4] == pytest.approx([0.84, 0.88, 0.92, 0.96], abs=0.02)
     assert factors[-1] == 1
 
 
@@ -368,7 +368,7 @@ def test_a_cut_is_not_made_up_for_while_the_fleet_is_paused(bench: Bench) -> Non
     refused(job, 0, 120_000)
     bench.passed(model, 120)
     job.granted(1)
-    assert bench.factor(model) == pytest.approx(0.8, abs=0.01)
+    assert bench.factor(model) == pytest.approx(0.8, abs=0.02)
 
 
 def test_cuts_end_at_a_floor(bench: Bench) -> None:

@@ -1,0 +1,134 @@
+"""The fleet's limits in the ledger: declared by files, changed by people, kept by every worker, on real servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ledger_bench import Bench
+
+from config.models import Limits, Model
+from config.settings import settings
+from ledger import keys, limits
+from ledger.leases import Wait
+
+DECLARED = {"requests_per_minute": 500.0, "tokens_per_minute": 1e6, "concurrent_requests": 100}
+
+
+def with_limits(model: Model, **changes: Any) -> Model:
+    """The model as an edited file declares it."""
+    return model.model_copy(update={"limits": model.limits.model_copy(update=changes)})
+
+
+def test_declared_limits_are_in_force(bench: Bench) -> None:
+    """What the file declares is read back as it was, none where it declares none."""
+    full, none = bench.model(**DECLARED), bench.model()
+    assert limits.read(bench.redis, full.name) == Limits(**DECLARED)
+    assert limits.read(bench.redis, none.name) == Limits()
+    assert limits.use(bench.redis, full.name) == limits.Use(0, 0, 1.0)
+
+
+def test_a_limit_that_a_person_set_outlives_a_restart(bench: Bench) -> None:
+    """Workers that start later and declare the same file change nothing."""
+    model = bench.model(**DECLARED)
+    limits.change(bench.redis, model.name, {"requests_per_minute": 300.0})
+    limits.declare(bench.redis, model)
+    assert limits.read(bench.redis, model.name) == Limits(**{**DECLARED, "requests_per_minute": 300.0})
+
+
+def test_a_file_that_was_edited_wins(bench: Bench) -> None:
+    """Declaring other limits than before replaces what was set live."""
+    model = bench.model(**DECLARED)
+    limits.change(bench.redis, model.name, {"requests_per_minute": 300.0})
+    limits.declare(bench.redis, with_limits(model, tokens_per_minute=None, concurrent_requests=7))
+    assert limits.read(bench.redis, model.name) == Limits(requests_per_minute=500, concurrent_requests=7)
+
+
+def test_only_the_limits_named_are_changed(bench: Bench) -> None:
+    """None takes a limit away; what is not named stays."""
+    model = bench.model(**DECLARED)
+    limits.change(bench.redis, model.name, {"tokens_per_minute": None})
+    assert limits.read(bench.redis, model.name) == Limits(requests_per_minute=500, concurrent_requests=100)
+
+
+@pytest.mark.parametrize(("declared", "cap", "in_force"), [(100, 20, 20), (10, 20, 10), (None, 20, 20)])
+def test_the_environment_may_lower_concurrency(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, declared: int | None, cap: int, in_force: int
+) -> None:
+    """MAX_CONCURRENT lowers a model's limit and never raises it."""
+    monkeypatch.setenv("MAX_CONCURRENT", str(cap))
+    settings.cache_clear()
+    model = bench.model(concurrent_requests=declared)
+    assert limits.read(bench.redis, model.name).concurrent_requests == in_force
+
+
+def test_concurrency_changes_at_once_for_every_worker(bench: Bench) -> None:
+    """The next admission anywhere goes by the new limit; a lower one ends no call in flight."""
+    model = bench.model(concurrent_requests=1)
+    job = bench.job(model, units=5)
+    job.granted(0)
+    assert job.admit(1, worker="x") == Wait(50, "concurrent")
+    limits.change(bench.redis, model.name, {"concurrent_requests": 3})
+    job.granted(1, worker="x")
+    job.granted(2, worker="y")
+    limits.change(bench.redis, model.name, {"concurrent_requests": 2})
+    job.settle(0)
+    assert job.admit(3) == Wait(50, "concurrent")
+    job.settle(1)
+    job.granted(3)
+    limits.change(bench.redis, model.name, {"concurrent_requests": None})
+    job.granted(4)
+
+
+def test_a_model_is_shared_by_all_its_jobs(bench: Bench) -> None:
+    """Slots and buckets belong to the model: what one job takes, another misses; another model's are its own."""
+    model, other = bench.model(concurrent_requests=1), bench.model(concurrent_requests=1)
+    one, two, elsewhere = bench.job(model), bench.job(model), bench.job(other)
+    one.granted()
+    assert two.admit() == Wait(50, "concurrent")
+    elsewhere.granted()
+    one.settle()
+    two.granted()
+
+
+def test_a_lower_rate_holds_from_the_next_admission_on(bench: Bench) -> None:
+    """A wait told under the new rate is as long as the new rate needs."""
+    model = bench.model(requests_per_minute=60_000)
+    job = bench.job(model, units=3)
+    job.granted(0)
+    limits.change(bench.redis, model.name, {"requests_per_minute": 6.0})
+    # The bucket is dated an hour ahead, so that the time of the test itself fills nothing.
+    bench.passed(model, -3600)
+    assert job.admit(1) == Wait(12_000, "requests")
+
+
+def test_a_changed_limit_forgets_what_429s_taught(bench: Bench) -> None:
+    """A person who sets a limit knows better than the cuts of before."""
+    model = bench.model(requests_per_minute=600)
+    job = bench.job(model)
+    job.granted()
+    job.settle(outcome="again", retry_after_ms=1000)
+    assert bench.factor(model) == pytest.approx(0.8)
+    limits.change(bench.redis, model.name, {"requests_per_minute": 300.0})
+    assert bench.factor(model) == 1
+
+
+def test_the_use_of_a_model_is_told(bench: Bench) -> None:
+    """Calls in flight, 429s so far and the share in use are read in one go."""
+    model = bench.model()
+    job = bench.job(model, units=3)
+    for unit in range(3):
+        job.granted(unit)
+    job.settle(0, outcome="again", retry_after_ms=10)
+    assert limits.use(bench.redis, model.name) == limits.Use(2, 1, 0.8)
+
+
+def test_a_bucket_fills_to_its_burst_and_no_further(bench: Bench) -> None:
+    """After an hour without calls the fleet may start with half a second's requests, not with an hour's."""
+    model = bench.model(requests_per_minute=1210)  # 20 a second, a burst of 10
+    job = bench.job(model, units=40)
+    job.granted(0)
+    bench.passed(model, 3600)
+    job.granted(1)
+    assert bench.level(model, "requests") == pytest.approx(10 - 1)
+    assert bench.redis.hget(keys.model(model.name), "in_flight") == b"2"
