@@ -177,6 +177,19 @@ def ids(redis: Redis) -> list[str]:
     return [job.decode() for job in redis.zrevrange(keys.JOBS, 0, -1)]
 
 
+def running(redis: Redis) -> dict[str, str]:
+    """The jobs that run, with the model of each."""
+    names = ids(redis)
+    with redis.pipeline() as pipe:
+        for name in names:
+            pipe.hmget(keys.job(name), "state", "model")
+        return {
+            name: model.decode()
+            for name, (state, model) in zip(names, pipe.execute(), strict=True)
+            if state == b"running"
+        }
+
+
 def find(redis: Redis, job: str | None) -> str:
     """The job of that id or of that unmistakable beginning; without one, the newest. Raises JobNotFound."""
     known = ids(redis)

@@ -132,6 +132,10 @@ def _round_and_round(rows: Callable[[], Iterator[Variables]]) -> Iterator[Variab
         yield from rows()
 
 
+def _json_bytes(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode())
+
+
 def prompt_size(recipe: Recipe) -> Callable[[Variables, int], int]:
     """Measures a call's prompt in bytes, an upper bound of its tokens; what is the same in all is measured once."""
     asked = model(recipe.model)
@@ -139,9 +143,9 @@ def prompt_size(recipe: Recipe) -> Callable[[Variables, int], int]:
 
     def measure(variables: Variables, items: int) -> int:
         nonlocal fixed
-        prompt = len(json.dumps(recipe.render(variables, items), ensure_ascii=False).encode())
         if fixed is None:
-            fixed = size(build(recipe, asked, variables, recipe.items_per_call)) - prompt
-        return fixed + prompt
+            whole = build(recipe, asked, variables, recipe.items_per_call)
+            fixed = size(whole) - _json_bytes(recipe.render(variables, recipe.items_per_call))
+        return fixed + _json_bytes(recipe.render(variables, items))
 
     return measure

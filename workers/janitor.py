@@ -22,9 +22,10 @@ def enqueue_again(redis: Redis, units: Iterable[Unit]) -> int:
     for job, unit in units:
         by_job[job].append(unit)
     sent = 0
+    models = jobs.running(redis)
     for job, numbers in by_job.items():
-        if jobs.state(redis, job) == "running":
-            sent += enqueue(jobs.status(redis, job).model, ((job, unit) for unit in numbers))
+        if job in models:
+            sent += enqueue(models[job], ((job, unit) for unit in numbers))
     return sent
 
 
@@ -61,10 +62,7 @@ class Janitor:
     def _lost_messages(self) -> set[Unit]:
         held = {unit for units in fleet.alive(self._redis).values() for unit in units}
         missing: set[Unit] = set()
-        for job in jobs.ids(self._redis):
-            if jobs.state(self._redis, job) != "running":
-                continue
-            status = jobs.status(self._redis, job)
-            if self._redis.llen(task_name(status.model)) == 0:
+        for job, model in jobs.running(self._redis).items():
+            if self._redis.llen(task_name(model)) == 0:
                 missing |= {(job, unit) for unit in jobs.unsettled(self._redis, job)} - held
         return missing

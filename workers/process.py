@@ -184,21 +184,35 @@ class Process:
         """The examples this process holds without a lease."""
         return [unit for unit in list(self._held) if unit not in self._busy]
 
+    def release(self, models: set[str]) -> list[Unit]:
+        """Lets go of what waits for one of these models, and names it: it goes back to the queue."""
+        back: list[Unit] = self._run(self._release(models)).result()
+        return back
+
+    async def _release(self, models: set[str] | None) -> list[Unit]:
+        for unit, task in list(self._held.items()):
+            spec = self._specs.get(unit[0])
+            if unit not in self._busy and (models is None or (spec is not None and spec.model in models)):
+                task.cancel()
+        # Let `_hold` note what goes back.
+        await asyncio.sleep(0.01)
+        back, self._back = self._back, []
+        return back
+
     def drain(self, grace: float) -> list[Unit]:
         """Takes no more examples up, lets calls in flight end within `grace` seconds, and names what goes back."""
         self.draining = True
-        return list(self._run(self._drain(grace)).result())
+        back: list[Unit] = self._run(self._drain(grace)).result()
+        return back
 
     async def _drain(self, grace: float) -> list[Unit]:
-        for unit, task in self._held.items():
-            if unit not in self._busy:
-                task.cancel()
+        back = await self._release(None)
         await self._ended(grace)
         for task in self._held.values():
             # A call is cut short and settled as unknown; a settlement under way is not cut, see `settle`.
             task.cancel()
         await self._ended(None)
-        return self._back
+        return back + self._back
 
     async def _ended(self, seconds: float | None) -> None:
         held = list(self._held.values())

@@ -13,10 +13,11 @@ import redis as redis_py
 
 from config.models import Model, models
 from config.settings import missing_key, settings
-from ledger import fleet, limits
+from ledger import fleet, jobs, limits
 from ledger.connection import Redis, connect
 from workers.app import SOCKET_SECONDS, VISIBILITY_SECONDS, app, task_name
 from workers.janitor import Janitor, enqueue_again
+from workers.lanes import Lane
 from workers.orphan import end_with_parent
 from workers.process import Process
 
@@ -76,14 +77,18 @@ def prepare(worker: Any) -> None:
 def start(worker: Any) -> None:
     """The worker consumes: its heart beats from now on."""
     end_with_parent()
-    threading.Thread(target=_keep_house, name="housekeeping", daemon=True).start()
+    taken = set(app.amqp.queues.consume_from)
+    lane = Lane(worker, [name for name in models() if task_name(name) in taken])
+    threading.Thread(target=_keep_house, args=(lane,), name="housekeeping", daemon=True).start()
 
 
-def _keep_house() -> None:
+def _keep_house(lane: Lane) -> None:
     janitor = Janitor(_redis())
     while not process().draining:
         try:
             janitor.work(process().worker, process().waiting())
+            if left := lane.keep(set(jobs.running(_redis()).values())):
+                enqueue_again(_redis(), process().release(left))
         except redis_py.RedisError as error:
             log.warning("housekeeping waits for the broker (%s)", type(error).__name__)
         except Exception:

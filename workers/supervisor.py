@@ -20,6 +20,7 @@ import redis as redis_py
 from config.settings import settings
 from ledger import fleet
 from ledger.connection import Redis
+from workers import lanes
 from workers.app import task_name
 from workers.janitor import enqueue_again
 from workers.orphan import environment
@@ -36,19 +37,12 @@ class Child:
     """One worker process and what it is for."""
 
     name: str
-    models: list[str]
+    index: int
     worker: str
     popen: subprocess.Popen[bytes]
     started: float
     failures: int = 0
     restart_at: float | None = None
-
-
-def lanes(models: list[str], processes: int) -> list[list[str]]:
-    """The models of each process: as few as can be, so that a queue that waits for its limit stops no other."""
-    if processes >= len(models):
-        return [[models[k % len(models)]] for k in range(processes)]
-    return [models[k::processes] for k in range(processes)]
 
 
 class Supervisor:
@@ -60,17 +54,17 @@ class Supervisor:
         self._redis = redis
         self._concurrency = concurrency
         self._logs = logs
+        self._queues = ",".join(map(task_name, models))
+        self._processes = processes
         self._stopping = threading.Event()
         self._killing = threading.Event()
         unique = uuid.uuid4().hex[:4]
-        self._children = [
-            self._start(f"{os.getpid()}-{unique}-{k + 1}", mine) for k, mine in enumerate(lanes(models, processes))
-        ]
+        self._children = [self._start(f"{os.getpid()}-{unique}-{k + 1}", k) for k in range(processes)]
 
-    def _start(self, name: str, models: list[str], failures: int = 0) -> Child:
+    def _start(self, name: str, index: int, failures: int = 0) -> Child:
         worker = f"{socket.gethostname()}-{name}-{uuid.uuid4().hex[:6]}"
         command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "-P", "threads"]
-        command += ["-c", str(self._concurrency), "-Q", ",".join(map(task_name, models)), "-n", f"{name}@%h"]
+        command += ["-c", str(self._concurrency), "-Q", self._queues, "-n", f"{name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
         log_file: IO[bytes] | None = None
         if self._logs is not None:
@@ -79,7 +73,7 @@ class Supervisor:
         # A session of its own: Ctrl-C reaches the supervisor alone, which then stops its workers in order.
         popen = subprocess.Popen(
             command,
-            env={**environment(), "GENFLEET_WORKER": worker},
+            env={**environment(), **lanes.environment(index, self._processes), "GENFLEET_WORKER": worker},
             stdin=subprocess.DEVNULL,
             stdout=log_file or None,
             stderr=log_file or None,
@@ -87,7 +81,7 @@ class Supervisor:
         )
         if log_file is not None:
             log_file.close()
-        return Child(name, models, worker, popen, time.monotonic(), failures)
+        return Child(name, index, worker, popen, time.monotonic(), failures)
 
     @property
     def pids(self) -> list[int]:
@@ -113,7 +107,7 @@ class Supervisor:
             self._give_back(child)
         if time.monotonic() < child.restart_at:
             return child
-        return self._start(child.name, child.models, child.failures)
+        return self._start(child.name, child.index, child.failures)
 
     def _give_back(self, child: Child) -> None:
         """What a dead worker held goes back to the queue now: nobody need wait for its heartbeat to run out."""

@@ -81,7 +81,7 @@ def demo(
             )
             seen = stack.enter_context(interrupts())
             stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
-            progress.say(f"Flower: http://127.0.0.1:{flower_port}   simulated provider: {root}")
+            progress.say(f"Flower is at http://127.0.0.1:{flower_port}, the simulated provider at {root}")
             before = _bill(root)
             status = run_here(redis, planned, budget_usd=None, processes=0, concurrency=50, progress=progress)
         written = export(job_folder(status.job), to)

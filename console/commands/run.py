@@ -172,9 +172,6 @@ def worker(
             print(missing_key(found.provider.api_key_env, f"{found.name}: not taken; it"), file=sys.stderr)
     if not able:
         raise submission.SubmitError("no model's key is set, so this worker could take no task.")
-    if processes < len(able) and not model_ids:
-        print(f"One lane per model: {len(able)} processes. Name models with --model for fewer.", file=sys.stderr)
-        processes = len(able)
     supervisor = Supervisor(redis, able, processes, concurrency)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())

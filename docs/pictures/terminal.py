@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import os
 import pty
+import re
 import struct
 import termios
 import time
@@ -19,6 +20,8 @@ import pyte
 COLUMNS, LINES = 100, 32
 _FRAME_SECONDS = 0.5
 _END_SECONDS = 8.0
+#: A longer wait in which nothing but a spinner moves is shown as this long.
+_IDLE_SECONDS = 1.5
 #: A program draws its screen in several writes; after this long without one it is whole.
 _WHOLE_SECONDS = 0.02
 
@@ -32,6 +35,10 @@ _COLOURS = {
 #: Lines of a progress bar as parts of a cell (from, to): drawn, so that no font leaves gaps between them.
 _BARS = {"━": (0.0, 1.0), "╸": (0.0, 0.5), "╺": (0.5, 1.0)}
 _FONTS = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"
+
+#: Dim text as a grey: the emulator knows no dim.
+_DIM = b"\x1b[38;5;246m"
+_SPINNER = re.compile("[\u2801-\u28ff]")
 
 Row = tuple[pyte.screens.Char, ...]
 
@@ -79,15 +86,19 @@ def _frames(writes: list[tuple[float, bytes]]) -> list[Frame]:
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     frames: list[Frame] = []
+    shown, kept = "", 0.0
     following = [at for at, _ in writes[1:]] + [float("inf")]
     for (at, written), then in zip(writes, following, strict=True):
-        stream.feed(written)
+        stream.feed(written.replace(b"\x1b[2m", _DIM))
         is_last = then == float("inf")
-        if not is_last and (then - at < _WHOLE_SECONDS or (frames and at - frames[-1].at < _FRAME_SECONDS)):
+        if not is_last and (then - at < _WHOLE_SECONDS or (frames and at - kept < _FRAME_SECONDS)):
+            continue
+        text = _SPINNER.sub("", "\n".join(screen.display))
+        if text == shown and not is_last:
             continue
         rows = tuple(tuple(screen.buffer[y][x] for x in range(COLUMNS)) for y in range(LINES))
-        if not frames or rows != frames[-1].rows:
-            frames.append(Frame(at, rows))
+        frames.append(Frame(frames[-1].at + min(at - kept, _IDLE_SECONDS) if frames else at, rows))
+        shown, kept = text, at
     return frames
 
 
@@ -120,6 +131,7 @@ def svg(frames: list[Frame], title: str) -> str:
         f'role="img" aria-label="{escape(title)}">',
         "<style>",
         f"text{{font:{_FONT}px {_FONTS};white-space:pre}}",
+        ".b{font-weight:bold}",
         f".film{{transform:{last};animation:play {length:.2f}s step-end infinite}}",
         f"@keyframes play{{{''.join(steps)}to{{transform:{last}}}}}",
         "@media (prefers-reduced-motion:reduce){.film{animation:none}}",
@@ -151,7 +163,7 @@ def _drawn(row: Row) -> Iterator[str]:
         elif text.strip():
             start += len(text) - len(text.lstrip())
             text = text.strip()
-            weight = ' font-weight="bold"' if bold else ""
+            weight = ' class="b"' if bold else ""
             # Its width in cells is given, so that columns stand under each other in whatever font there is.
             yield (
                 f'<text x="{start * _CELL:.1f}" y="15" textLength="{len(text) * _CELL:.1f}" '

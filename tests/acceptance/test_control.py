@@ -11,7 +11,7 @@ from ledger import keys
 
 def test_a_budget_is_kept_and_a_higher_one_goes_on(fleet: Fleet) -> None:
     """A job stops at its budget with the bill below it, says so, and completes once it is given more."""
-    fleet.provide(latency_seconds=0.1, mean_completion_tokens=200)
+    fleet.provide(latency_seconds=0.1, mean_completion_tokens=200, completion_sigma=0.1)
     fleet.worker(processes=2, concurrency=20)
     job = fleet.submit("small", "--count", "300", "--budget", "0.10")
     stopped = fleet.until_state(job, "budget")
@@ -38,7 +38,7 @@ def test_a_job_is_paused_resumed_cancelled_and_retried(fleet: Fleet) -> None:
     paused = fleet.status(job)
     assert paused.settled == paused.attempts == fleet.billed("calls") < 200
     # Another job of the same model is none of the pause's business.
-    other = fleet.submit("small", "--count", "60", "--seed", "1")
+    other = fleet.submit("small", "--count", "400", "--seed", "1")
     fleet.until_settled(other, 10)
     fleet.genfleet("cancel", other)
     fleet.until(lambda: not fleet.status(other).running, "calls in flight have ended")
@@ -55,7 +55,7 @@ def test_a_job_is_paused_resumed_cancelled_and_retried(fleet: Fleet) -> None:
     assert status.reasons["rejected:refused"] == status.rejected == refused
     assert "rejected:invalid" not in status.reasons
     assert status.accepted == 200 - refused
-    assert fleet.status(other).settled < 60
+    assert fleet.status(other).settled < 400
 
     fleet.genfleet("collect", job)
     assert len({example["id"] for example in fleet.parts(job, "accepted")}) == 200 - refused
@@ -121,17 +121,15 @@ def test_a_refused_key_stops_the_job_and_loses_nothing(fleet: Fleet) -> None:
 
 
 def test_check_says_whether_this_machine_is_ready(fleet: Fleet) -> None:
-    """Exit code 0 with keys and a broker that keeps its data; 1 where a key, a recipe or the broker is not as needed."""
+    """Exit code 0 with keys and a broker that keeps its data; 1 where there is none, or a recipe is broken."""
     broker = fleet.start("broker", "--port", "0")
     url = fleet.until(lambda: re.search(r"redis://\S+/0", broker.out), "the broker is up").group()  # type: ignore[union-attr]
     ready = fleet.genfleet("check", REDIS_URL=url)
     assert "FAIL" not in ready.out
-    keyless = fleet.genfleet("check", REDIS_URL=url, OPENAI_API_KEY="", code=1)
-    assert re.search("FAIL .*OPENAI_API_KEY", keyless.out)
+    assert re.search("-- .*OPENAI_API_KEY", fleet.genfleet("check", OPENAI_API_KEY="", REDIS_URL=url).out)
     fleet.recipe(name="broken", more="nonsense = 1\n")
-    broken = fleet.genfleet("check", code=1)
-    assert re.search("FAIL .*appendonly", broken.out)
-    assert re.search("FAIL .*nonsense", broken.out)
+    unready = fleet.genfleet("check", OPENAI_API_KEY="", OPENROUTER_API_KEY="", code=1).out
+    assert [word for word in ("no key is set", "nonsense", "appendonly") if not re.search(f"FAIL .*{word}", unready)] == []
 
 
 def _in_force(fleet: Fleet) -> list[str]:

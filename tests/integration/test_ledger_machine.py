@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import redis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from ledger_bench import Bench, Job
@@ -25,7 +25,7 @@ workers = st.sampled_from(["a", "b", "c"])
 shares = st.floats(0, 1)
 
 
-@dataclass
+@dataclass(repr=False)
 class Attempt:
     """One token: whose it is, what for, and what was reserved for it."""
 
@@ -36,8 +36,11 @@ class Attempt:
     reserved: int
     number: int
 
+    def __repr__(self) -> str:
+        return f"{self.token} of {self.worker} for {self.job.real.id} {self.unit}"
 
-@dataclass
+
+@dataclass(repr=False)
 class Truth:
     """What a job should be."""
 
@@ -60,6 +63,9 @@ class Truth:
     attempts: int = 0
     duplicates: int = 0
     duplicate_spent: int = 0
+
+    def __repr__(self) -> str:
+        return self.real.id
 
     def finish(self) -> None:
         """All settled is complete, unless a person has cancelled."""
@@ -108,24 +114,19 @@ class Ledger(RuleBasedStateMachine):
 
     def expected(self, job: Truth, unit: int) -> Drop | Wait | None:
         """What admission of an example that nobody holds should answer; None is a grant."""
-        if unit not in job.todo:
-            return Drop("settled")
-        if any(a.job is job and a.unit == unit for a in self.live):
-            return Drop("leased")
-        if job.state != "running":
-            return Drop(job.state)
-        if job.lost.get(unit, 0) >= 3:
-            return Drop("poison")
-        if self.paused:
-            return Wait(0, "pause")
-        if self.concurrent is not None and len(self.live) >= self.concurrent:
-            return Wait(0, "concurrent")
-        if job.budget is not None and self.charged(job) + job.worst > job.budget:
-            if self.reserved(job):
-                return Wait(0, "budget")
-            job.state = "budget"
-            return Drop("budget")
-        return None
+        held = any(a.job is job and a.unit == unit for a in self.live)
+        short = job.budget is not None and self.charged(job) + job.worst > job.budget
+        answers: list[tuple[bool, Drop | Wait]] = [
+            (unit not in job.todo, Drop("settled")),
+            (held, Drop("leased")),
+            (job.state != "running", Drop(job.state)),
+            (job.lost.get(unit, 0) >= 3, Drop("poison")),
+            (self.paused, Wait(0, "pause")),
+            (self.concurrent is not None and len(self.live) >= self.concurrent, Wait(0, "concurrent")),
+            (short and self.reserved(job) > 0, Wait(0, "budget")),
+            (short, Drop("budget")),
+        ]
+        return next((answer for holds, answer in answers if holds), None)
 
     def ask(self, job: Truth, unit: int, worker: str, token: str) -> None:
         expected = self.expected(job, unit)
@@ -135,6 +136,8 @@ class Ledger(RuleBasedStateMachine):
             assert reply.binds == expected.binds
         elif expected is not None:
             assert reply == expected
+            if expected == Drop("budget"):
+                job.state = "budget"
         else:
             assert isinstance(reply, Grant), reply
             job.tries[unit] = job.tries.get(unit, 0) + 1
@@ -144,6 +147,18 @@ class Ledger(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1), unit=st.integers(0, UNITS - 1), worker=workers)
     def admit(self, which: int, unit: int, worker: str) -> None:
         self.ask(self.jobs[which], unit, self.named(worker), f"t{next(self.tokens)}")
+
+    @precondition(lambda self: self.open())
+    @rule(data=st.data(), count=st.integers(1, 4), worker=workers)
+    def admit_what_is_open(self, data: st.DataObject, count: int, worker: str) -> None:
+        for _ in range(count):
+            if possible := self.open():
+                job, unit = data.draw(st.sampled_from(possible))
+                self.ask(job, unit, self.named(worker), f"t{next(self.tokens)}")
+
+    def open(self) -> list[tuple[Truth, int]]:
+        held = {(a.job.real.id, a.unit) for a in self.live}
+        return [(job, unit) for job in self.jobs for unit in sorted(job.todo) if (job.real.id, unit) not in held]
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())
@@ -164,33 +179,35 @@ class Ledger(RuleBasedStateMachine):
         self.ask(lease.job, lease.unit, lease.worker, lease.token)
 
     @precondition(lambda self: self.live)
-    @rule(data=st.data(), outcome=outcomes, share=shares, known=st.booleans(), one=st.booleans())
-    def settle(self, data: st.DataObject, outcome: Outcome, share: float, known: bool, one: bool) -> None:
-        lease = data.draw(st.sampled_from(self.live))
-        cost = round(share * lease.reserved) if known else None
-        self.live.remove(lease)
-        if cost is None:
-            self.unknown.append(lease)
-        self.end(lease, outcome, cost, split=one)
+    @rule(data=st.data(), count=st.integers(1, 4), outcome=outcomes, share=shares, split=st.booleans())
+    def settle(self, data: st.DataObject, count: int, outcome: Outcome, share: float, split: bool) -> None:
+        for _ in range(min(count, len(self.live))):
+            lease = data.draw(st.sampled_from(self.live))
+            self.live.remove(lease)
+            self.end(lease, outcome, round(share * lease.reserved), split)
 
     @precondition(lambda self: self.live)
-    @rule(data=st.data())
-    def meet_a_429(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from(["rejected", "again"]))
+    def settle_without_an_answer(self, data: st.DataObject, outcome: Outcome) -> None:
         lease = data.draw(st.sampled_from(self.live))
         self.live.remove(lease)
-        self.paused = True
-        self.end(lease, "again", 0, split=False, retry_after_ms=3_600_000)
+        self.unknown.append(lease)
+        self.end(lease, outcome, None)
 
     @precondition(lambda self: self.live)
-    @rule(data=st.data())
-    def meet_an_error_that_stops_the_job(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), stops=st.booleans())
+    def meet_a_429_or_an_error_that_stops_the_job(self, data: st.DataObject, stops: bool) -> None:
         lease = data.draw(st.sampled_from(self.live))
         self.live.remove(lease)
+        if not stops:
+            self.paused = True
+            self.end(lease, "again", 0, retry_after_ms=3_600_000)
+            return
         if lease.job.state == "running":
             lease.job.state = "stopped"
-        self.end(lease, "again", 0, split=False, stop="stopped")
+        self.end(lease, "again", 0, stop="stopped")
 
-    def end(self, lease: Attempt, outcome: Outcome, cost: int | None, split: bool, **more: Any) -> None:
+    def end(self, lease: Attempt, outcome: Outcome, cost: int | None, split: bool = False, **more: Any) -> None:
         """Settles an attempt that counts, and checks the answer."""
         job, unit = lease.job, lease.unit
         figures: dict[str, Any] = {"outcome": outcome, "cost": cost, "reason": "why", **more}
@@ -239,23 +256,7 @@ class Ledger(RuleBasedStateMachine):
             return
         self.reaped.remove(lease)
         self.unknown.remove(lease)
-        self.end(lease, outcome, round(share * lease.reserved), split=False)
-
-    @rule(which=st.integers(0, 1), unit=st.integers(0, UNITS - 1), worker=workers)
-    def give_up_poison(self, which: int, unit: int, worker: str) -> None:
-        """What a worker does when admission says poison; where a twin was faster it changes nothing."""
-        job = self.jobs[which]
-        if job.lost.get(unit, 0) < 3:
-            return
-        leased = any(a.job is job and a.unit == unit for a in self.live)
-        token = f"t{next(self.tokens)}"
-        figures = {"outcome": "rejected", "reason": "poison", "cost": 0}
-        if not leased:
-            job.attempts += 1
-            self.store(job, unit, "rejected", 0)
-        reply = job.real.settle(unit, token, self.named(worker), **figures)
-        assert reply == ("repeat" if leased else "settled")
-        assert job.real.settle(unit, token, self.named(worker), **figures) == "repeat"
+        self.end(lease, outcome, round(share * lease.reserved))
 
     @rule(worker=workers)
     def die(self, worker: str) -> None:
@@ -269,9 +270,32 @@ class Ledger(RuleBasedStateMachine):
             lease.job.attempts += 1
             lease.job.lost[lease.unit] = lease.job.lost.get(lease.unit, 0) + 1
 
+    @precondition(lambda self: self.open())
+    @rule(data=st.data(), times=st.integers(1, 4), worker=workers)
+    def kill_whoever_takes_it(self, data: st.DataObject, times: int, worker: str) -> None:
+        job, unit = data.draw(st.sampled_from(self.open()))
+        for _ in range(times):
+            self.ask(job, unit, self.named(worker), f"t{next(self.tokens)}")
+            self.die(worker)
+
+    @precondition(lambda self: any(count >= 3 for job in self.jobs for count in job.lost.values()))
+    @rule(data=st.data(), worker=workers)
+    def give_up_poison(self, data: st.DataObject, worker: str) -> None:
+        """What a worker does when admission says poison; where someone holds the example it changes nothing."""
+        deadly = [(job, unit) for job in self.jobs for unit, count in job.lost.items() if count >= 3]
+        job, unit = data.draw(st.sampled_from(deadly))
+        token = f"t{next(self.tokens)}"
+        leased = any(a.job is job and a.unit == unit for a in self.live)
+        if not leased:
+            job.attempts += 1
+            self.store(job, unit, "rejected", 0)
+        for answer in ("repeat" if leased else "settled", "repeat"):
+            reply = job.real.settle(unit, token, self.named(worker), outcome="rejected", reason="poison", cost=0)
+            assert reply == answer
+
     # People and producers
 
-    @rule(which=st.integers(0, 1), state=st.sampled_from(["running", "running", "paused", "cancelled"]))
+    @rule(which=st.integers(0, 1), state=st.sampled_from(["running", "running", "running", "paused", "cancelled"]))
     def set_state(self, which: int, state: jobs.State) -> None:
         job = self.jobs[which]
         jobs.set_state(self.bench.redis, job.real.id, state)
@@ -321,69 +345,82 @@ class Ledger(RuleBasedStateMachine):
     # What holds after every step
 
     @invariant()
-    def slots_are_those_of_live_leases(self) -> None:
-        assert limits.use(self.bench.redis, self.model.name).in_flight == len(self.live)
+    def all_is_as_it_should_be(self) -> None:
+        client = self.bench.redis
+        assert limits.use(client, self.model.name).in_flight == len(self.live)
         for job in self.jobs:
-            leases = job.real.part("leases")
-            mine = {str(a.unit): a for a in self.live if a.job is job}
-            assert leases.keys() == mine.keys()
-            for unit, lease in mine.items():
-                token, worker, _, reserved, *_ = leases[unit].split(" ")
-                assert (token, worker, int(reserved)) == (lease.token, lease.worker, lease.reserved)
-
-    @invariant()
-    def money_is_where_it_should_be(self) -> None:
-        for job in self.jobs:
-            unknown = {a.token: a.reserved for a in self.unknown if a.job is job}
-            assert {token: int(kept) for token, kept in job.real.part("unknown").items()} == unknown
-            money = job.real.money()
-            assert money == (job.spent, self.reserved(job), sum(unknown.values()))
-            assert min(money) >= 0
-            assert job.bound is None or sum(money) <= job.bound
-
-    @invariant()
-    def examples_add_up(self) -> None:
-        for job in self.jobs:
-            status = job.real.status()
-            assert (status.accepted, status.rejected) == (job.accepted, job.rejected)
-            assert status.attempts == job.attempts
-            assert (status.duplicates, round(status.duplicate_cost_usd * 1e9)) == (job.duplicates, job.duplicate_spent)
-            todo = job.real.part("todo")
-            assert {int(unit) for unit in todo} == job.todo
-            assert status.accepted + status.rejected + ITEMS * len(todo) == ITEMS * job.registered
-            assert status.enqueued == job.registered
-            assert all(count > 0 for count in status.reasons.values())
-
-    @invariant()
-    def states_are_as_they_should_be(self) -> None:
-        for job in self.jobs:
-            assert job.real.status().state == job.state
+            reading = Reading.of(client, job.real.id)
+            self.leases_are_those_of_calls_in_flight(job, reading)
+            self.money_is_where_it_should_be(job, reading)
+            self.examples_add_up(job, reading)
+            self.every_settled_example_is_stored_once(job, reading)
             done = job.registered == UNITS and not job.todo
+            assert reading.job["state"] == job.state
             assert (job.state == "complete") == (done and job.state != "cancelled")
+            assert not [name for name, value in reading.job.items() if value.startswith("-")]
 
-    @invariant()
-    def every_settled_example_is_stored_once(self) -> None:
-        for job in self.jobs:
-            entries = job.real.results()
-            assert len(entries) == job.attempts
-            stored: dict[int, int] = {}
-            for _, examples in entries:
-                for example in json.loads(examples):
-                    stored[example["index"]] = stored.get(example["index"], 0) + 1
-            expected = {unit * ITEMS + k: times for unit, times in job.settled.items() for k in range(ITEMS)}
-            assert stored == expected
+    def leases_are_those_of_calls_in_flight(self, job: Truth, reading: Reading) -> None:
+        found = {unit: lease.split(" ") for unit, lease in reading.leases.items()}
+        held = {unit: (token, worker, int(reserved)) for unit, (token, worker, _, reserved, *_) in found.items()}
+        assert held == {str(a.unit): (a.token, a.worker, a.reserved) for a in self.live if a.job is job}
 
-    @invariant()
-    def nothing_is_left_over(self) -> None:
-        for job in self.jobs:
-            assert {int(unit) for unit in job.real.part("tries")} <= job.todo
-            assert {int(unit): int(n) for unit, n in job.real.part("lost").items()} == job.lost
-            assert {int(unit) for unit in job.real.part("rejected")} == set(job.rejected_units)
-            raw = self.bench.redis.hgetall(keys.job(job.real.id))
-            assert all(int(value) >= 0 for value in raw.values() if value.lstrip(b"-").isdigit())
-        for worker in self.workers:
-            held = {member.decode() for member in self.bench.redis.smembers(keys.worker(worker, "leases"))}
-            assert {f"{a.job.real.id} {a.unit}" for a in self.live if a.worker == worker} <= held
+    def money_is_where_it_should_be(self, job: Truth, reading: Reading) -> None:
+        unknown = {a.token: a.reserved for a in self.unknown if a.job is job}
+        assert {token: int(kept) for token, kept in reading.unknown.items()} == unknown
+        assert reading.count("spent") == job.spent
+        assert reading.count("reserved") == self.reserved(job)
+        assert reading.count("unknown") == sum(unknown.values())
+        assert job.bound is None or self.charged(job) <= job.bound
+
+    def examples_add_up(self, job: Truth, reading: Reading) -> None:
+        assert {int(unit) for unit in reading.todo} == job.todo
+        assert {int(unit) for unit in reading.rejected} == set(job.rejected_units)
+        assert {int(unit): int(n) for unit, n in reading.lost.items()} == job.lost
+        assert {int(unit): int(n) for unit, n in reading.tries.items()} == job.tries
+        counts = [reading.count(name) for name in ("accepted", "rejected", "attempts", "cursor")]
+        assert counts == [job.accepted, job.rejected, job.attempts, job.registered]
+        assert job.accepted + job.rejected + ITEMS * len(job.todo) == ITEMS * job.registered
+        duplicates = (reading.count("duplicates"), reading.count("duplicate_spent"))
+        assert duplicates == (job.duplicates, job.duplicate_spent)
+        assert all(int(count) >= 0 for count in reading.reasons.values())
+        rejected = sum(int(count) for reason, count in reading.reasons.items() if reason.startswith("rejected:"))
+        assert rejected == job.rejected
+
+    def every_settled_example_is_stored_once(self, job: Truth, reading: Reading) -> None:
+        """Once each time that it was settled: again only after it was rejected and tried again."""
+        assert len(reading.results) == job.attempts
+        stored = [example["index"] for examples in reading.results for example in json.loads(examples)]
+        expected = [unit * ITEMS + k for unit, times in job.settled.items() for k in range(ITEMS) for _ in range(times)]
+        assert sorted(stored) == sorted(expected)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that the ledger keeps of a job, read in one go."""
+
+    job: dict[str, str]
+    todo: dict[str, str]
+    leases: dict[str, str]
+    tries: dict[str, str]
+    lost: dict[str, str]
+    unknown: dict[str, str]
+    rejected: dict[str, str]
+    reasons: dict[str, str]
+    results: list[str]
+
+    @classmethod
+    def of(cls, client: Any, job: str) -> Reading:
+        parts = [part.name for part in fields(cls)][1:-1]
+        with client.pipeline() as pipe:
+            for name in [keys.job(job), *(keys.job(job, part) for part in parts)]:
+                pipe.hgetall(name)
+            pipe.xrange(keys.job(job, "results"))
+            *hashes, entries = pipe.execute()
+        texts = [{k.decode(): v.decode() for k, v in one.items()} for one in hashes]
+        return cls(*texts, [entry[b"examples"].decode() for _, entry in entries])
+
+    def count(self, name: str) -> int:
+        return int(self.job.get(name, 0))
 
 
 def test_the_ledger_is_what_its_model_says(each_server: Any, each_redis_client: Any, no_settings: None) -> None:
@@ -391,6 +428,11 @@ def test_the_ledger_is_what_its_model_says(each_server: Any, each_redis_client: 
     run_state_machine_as_test(
         lambda: Ledger(each_server.url, each_redis_client),
         settings=settings(
-            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=40,
+            stateful_step_count=40,
+            deadline=None,
+            report_multiple_bugs=False,
+            phases=[Phase.reuse, Phase.generate, Phase.shrink],
+            suppress_health_check=[HealthCheck.too_slow],
         ),
     )

@@ -43,7 +43,7 @@ TABLE: list[tuple[Failure, Decision]] = [
     (Failure(403, kind="permission_denied"), Decision("stop", "forbidden")),
     (Failure(403, kind="content_policy_violation"), Decision("reject", "moderated")),
     # The provider's fault.
-    *[(Failure(status), Decision("again", f"http_{status}")) for status in (408, 409, 500, 502, 503, 504, 520, 524, 529)],
+    *[(Failure(status), Decision("again", f"http_{status}")) for status in (408, 409, 500, 502, 503, 504, 524, 529)],
     (Failure(500, kind="server"), Decision("again", "http_500")),
     (Failure(502, kind="provider_unavailable", retryable=True), Decision("again", "http_502")),
     (Failure(503, code="server_is_overloaded"), Decision("again", "http_503")),

@@ -1,0 +1,71 @@
+"""Stopping: in order, at once, and by the death of whoever started the rest."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+from fleet_bench import MODEL, QUEUE, Fleet
+
+from ledger import fleet as members
+from ledger import keys
+
+
+def test_a_worker_told_to_stop_finishes_its_calls_and_gives_the_rest_back(fleet: Fleet) -> None:
+    """After SIGTERM no answer is lost, what waited is in the queue again, the exit code is 0, and nobody is held."""
+    fleet.provide(latency_seconds=1.0)
+    worker = fleet.worker(processes=2, concurrency=20)
+    job = fleet.submit("small", "--count", "150")
+    # Calls may take 20 slots only, so that of the 40 tasks taken up half wait.
+    fleet.genfleet("limits", MODEL, "--concurrent", "20")
+    fleet.until_settled(job, 20)
+    assert worker.end().code == 0
+    status = fleet.status(job)
+    assert status.running == 0
+    assert status.settled == status.attempts == fleet.billed("calls") < 150
+    assert fleet.billed("left_calls") == 0
+    queued = [json.loads(message)["headers"]["argsrepr"] for message in fleet.redis.lrange(QUEUE, 0, -1)]
+    todo = {f"('{job}', {int(unit)})" for unit in fleet.redis.hkeys(keys.job(job, "todo"))}
+    assert set(queued) == todo
+    assert members.alive(fleet.redis) == {}
+
+    fleet.genfleet("limits", MODEL, "--concurrent", "100")
+    fleet.worker(processes=1)
+    assert fleet.until_state(job, "complete").accepted == fleet.billed("calls") == 150
+
+
+def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fleet: Fleet) -> None:
+    """SIGTERM twice does not wait for calls that take minutes; their money is noted, their examples are made again."""
+    fleet.provide(latency_seconds=0.1)
+    worker = fleet.worker(processes=2, concurrency=10)
+    job = fleet.submit("small", "--count", "150")
+    fleet.until_settled(job, 30)
+    fleet.provider.control(latency_seconds=50.0, latency_sigma=0.0)
+    fleet.until(lambda: fleet.status(job).running == 20, "all calls are slow ones")
+    worker.send(signal.SIGTERM)
+    fleet.until(lambda: _draining(fleet), "the worker has begun to stop")
+    assert worker.end(seconds=30).code == 1
+    fleet.until(lambda: fleet.billed("left_calls"), "the provider has seen its callers leave")
+    fleet.provider.control(latency_seconds=0.1)
+
+    fleet.worker(processes=1)
+    status = fleet.until_state(job, "complete")
+    assert status.accepted == 150
+    assert status.cost_nano_usd == fleet.billed() - fleet.billed("left_cost_nano_usd")
+    assert status.reasons == {"again:worker_lost": fleet.billed("left_calls")}
+
+
+def test_children_end_with_a_parent_that_was_killed(alone: Fleet) -> None:
+    """After a SIGKILL of `genfleet run` its workers and broker end; the same command again completes the job."""
+    alone.provide(latency_seconds=0.4)
+    command = ("run", "small", "--count", "200", "--to", "small.csv", "--json", "--workers", "2", "--concurrency", "10")
+    run = alone.start(*command)
+    alone.until(lambda: alone.billed("calls") >= 40, "40 calls have ended")
+    run.send(signal.SIGKILL)
+    run.wait()
+    alone.until(lambda: not alone.left(), "broker and workers have ended", 60)
+
+    again = json.loads(alone.genfleet(*command).out)
+    assert (again["state"], again["accepted"]) == ("complete", 200)
+    assert alone.billed("billed_calls") - 200 <= 20
+    assert len((alone.folder / "small.csv").read_text("utf-8").splitlines()) == 201
