@@ -15,11 +15,12 @@ from config.models import Model, models
 from config.settings import missing_key, settings
 from ledger import fleet, jobs, limits
 from ledger.connection import Redis, connect
-from workers.app import SOCKET_SECONDS, VISIBILITY_SECONDS, app, task_name
+from workers.app import app, task_name
 from workers.janitor import Janitor, enqueue_again
 from workers.lanes import Lane
 from workers.orphan import end_with_parent
 from workers.process import Process
+from workers.times import check_times
 
 log = logging.getLogger(__name__)
 
@@ -40,21 +41,6 @@ def process() -> Process:
 @lru_cache(maxsize=1)
 def _redis() -> Redis:
     return connect(app.conf.broker_url)
-
-
-def check_times() -> list[str]:
-    """What of the time order is broken, a sentence each: call < dead worker's lease taken back < redelivery."""
-    longest = 600  # seconds: the most that a recipe's call.timeout_seconds may be
-    grace = settings().grace_seconds
-    problems = []
-    if not longest < VISIBILITY_SECONDS:
-        problems.append(f"calls may take {longest} s, longer than the visibility timeout of {VISIBILITY_SECONDS} s.")
-    if not grace < VISIBILITY_SECONDS - SOCKET_SECONDS:
-        problems.append(
-            f"GENFLEET_GRACE_SECONDS ({grace:g}) must be below {VISIBILITY_SECONDS - SOCKET_SECONDS}: "
-            "longer, and the broker hands out examples that are still being made."
-        )
-    return problems
 
 
 def prepare(worker: Any) -> None:

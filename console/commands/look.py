@@ -21,7 +21,7 @@ from console.usage import usage_of
 from producers.expand import combinations, expand, shares
 from producers.rows import Rows as RowsFile
 from producers.rows import read
-from workers.runtime import check_times
+from workers.times import check_times
 
 
 def register(app: typer.Typer) -> None:

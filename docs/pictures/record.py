@@ -32,7 +32,7 @@ MODELS = f"""[models."{MODEL}"]
 limits = {{ requests_per_minute = 1_200, tokens_per_minute = 2_500_000, concurrent_requests = 100 }}
 """
 _WAIT_SECONDS = 120.0
-_WIDTH, _SCALE = 1280, 2
+_WIDTH, _SCALE = 1080, 2
 #: Nothing of the person's own environment but what programs need to run.
 ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
 
@@ -78,9 +78,10 @@ def flower() -> None:
         root = f"http://127.0.0.1:{page}"
         until(lambda: answers(f"{root}/healthcheck"), "Flower answers")
         job = ask("submit", RECIPES, "--count", str(COUNT), "--model", MODEL).strip()
-        until(lambda: settled() > COUNT * 0.6, "most examples are settled")
-        photograph(f"{root}/workers", 420, HERE / "flower.png", folder)
-        photograph(f"{root}/tasks", 760, HERE / "flower-tasks.png", folder)
+        until(lambda: settled() > COUNT * 0.5, "half of the examples are settled")
+        photograph(f"{root}/workers", HERE / "flower.png", folder)
+        until(lambda: settled() == COUNT, "all examples are settled")
+        photograph(f"{root}/tasks", HERE / "flower-tasks.png", folder)
 
 
 @contextlib.contextmanager
@@ -104,7 +105,7 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
-def photograph(url: str, height: int, to: Path, folder: Path) -> None:
+def photograph(url: str, to: Path, folder: Path) -> None:
     """A page as Chromium draws it, cut to what is on it, in few colours."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -114,7 +115,7 @@ def photograph(url: str, height: int, to: Path, folder: Path) -> None:
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         f"--user-data-dir={tempfile.mkdtemp(dir=folder)}",
-        f"--window-size={_WIDTH},{height}",
+        f"--window-size={_WIDTH},1600",
         f"--force-device-scale-factor={_SCALE}",
         "--virtual-time-budget=8000",
         f"--screenshot={shot}",

@@ -16,7 +16,7 @@ from ledger_bench import Bench, Job
 from ledger import fleet, jobs, keys, limits
 from ledger.leases import Drop, Grant, Wait
 
-UNITS, ITEMS = 5, 2
+UNITS, ITEMS = 4, 2
 PRICE = (3, 11)
 Outcome = Literal["accepted", "rejected", "again"]
 
@@ -186,6 +186,15 @@ class Ledger(RuleBasedStateMachine):
             self.live.remove(lease)
             self.end(lease, outcome, round(share * lease.reserved), split)
 
+    @rule(which=st.integers(0, 1), worker=workers)
+    def work_off_what_is_open(self, which: int, worker: str) -> None:
+        for job, unit in self.open():
+            if job is self.jobs[which]:
+                self.ask(job, unit, self.named(worker), f"t{next(self.tokens)}")
+        for lease in [a for a in self.live if a.job is self.jobs[which]]:
+            self.live.remove(lease)
+            self.end(lease, "accepted", lease.reserved)
+
     @precondition(lambda self: self.live)
     @rule(data=st.data(), outcome=st.sampled_from(["rejected", "again"]))
     def settle_without_an_answer(self, data: st.DataObject, outcome: Outcome) -> None:
@@ -271,7 +280,7 @@ class Ledger(RuleBasedStateMachine):
             lease.job.lost[lease.unit] = lease.job.lost.get(lease.unit, 0) + 1
 
     @precondition(lambda self: self.open())
-    @rule(data=st.data(), times=st.integers(1, 4), worker=workers)
+    @rule(data=st.data(), times=st.integers(1, 3), worker=workers)
     def kill_whoever_takes_it(self, data: st.DataObject, times: int, worker: str) -> None:
         job, unit = data.draw(st.sampled_from(self.open()))
         for _ in range(times):
