@@ -83,20 +83,27 @@ class Rejected(Exception):
     """An example was not accepted. Raised at the end of its task, so that Flower shows it under its reason."""
 
 
-#: One class per reason, so that Flower and Celery's events name it.
-REASONS: dict[str, type[Rejected]] = {
-    reason: type(name, (Rejected,), {"__doc__": doc})
-    for reason, name, doc in (
-        ("invalid", "AnswerInvalid", "The answer failed the recipe's checks."),
-        ("length", "AnswerCut", "The answer was cut by max_tokens."),
-        ("refused", "ModelRefused", "The model refused."),
-        ("poison", "WorkersDied", "Every worker that took the example up died."),
-    )
-}
+class AnswerInvalid(Rejected):
+    """The answer failed the recipe's checks."""
+
+
+class AnswerCut(Rejected):
+    """The answer was cut by max_tokens."""
+
+
+class ModelRefused(Rejected):
+    """The model refused."""
+
+
+class WorkersDied(Rejected):
+    """Every worker that took the example up died."""
 
 
 class CallFailed(Rejected):
     """Every call for the example failed."""
+
+
+_REASONS = {"invalid": AnswerInvalid, "length": AnswerCut, "refused": ModelRefused, "poison": WorkersDied}
 
 
 def _body(job: str, unit: int) -> None:
@@ -104,7 +111,7 @@ def _body(job: str, unit: int) -> None:
 
     verdict = process().generate(job, unit)
     if verdict is not None and verdict.settlement.outcome == "rejected":
-        raise REASONS.get(verdict.settlement.reason, CallFailed)(f"{verdict.settlement.reason}: {verdict.detail}")
+        raise _REASONS.get(verdict.settlement.reason, CallFailed)(f"{verdict.settlement.reason}: {verdict.detail}")
 
 
 for _model in models().values():

@@ -23,6 +23,12 @@ def end_with_parent() -> None:
         threading.Thread(target=_watch, args=(int(parent),), name="parent", daemon=True).start()
 
 
+def orphaned() -> bool:
+    """Whether this process has outlived the one that started it and named itself its parent."""
+    parent = os.environ.get(_VARIABLE)
+    return parent is not None and parent != str(os.getppid())
+
+
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_EVERY_SECONDS)

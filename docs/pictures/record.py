@@ -1,6 +1,7 @@
 """Makes the README's pictures anew: `python docs/pictures/record.py [terminal] [flower]`, with Chromium for Flower's.
 
 They are recordings: the demo in a terminal, then a fleet of four workers whose provider fails now and then.
+Besides the development environment it needs `pip install --group pictures`.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from console.services import answers, free_port
 HERE = Path(__file__).parent
 MODEL = "anthropic/claude-haiku-4.5"
 RECIPES = "chat,quiz,cloze,reasoning,function_calling,formulas,emotional_support"
-COUNT = 420
-FAULTS = "refused=0.04,malformed=0.04,length=0.02"
+COUNT = 500
+FAULTS = "refused=0.05,malformed=0.05,length=0.04"
 #: A fleet that waits for no limit for a minute.
 MODELS = f"""[models."{MODEL}"]
 limits = {{ requests_per_minute = 1_200, tokens_per_minute = 2_500_000, concurrent_requests = 100 }}
 """
 _WAIT_SECONDS = 120.0
-_WIDTH, _SCALE = 1080, 2
+_SCALE = 1.6
 #: Nothing of the person's own environment but what programs need to run.
 ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
 
@@ -79,9 +80,9 @@ def flower() -> None:
         until(lambda: answers(f"{root}/healthcheck"), "Flower answers")
         job = ask("submit", RECIPES, "--count", str(COUNT), "--model", MODEL).strip()
         until(lambda: settled() > COUNT * 0.5, "half of the examples are settled")
-        photograph(f"{root}/workers", HERE / "flower.png", folder)
+        photograph(f"{root}/workers", 1080, HERE / "flower.png", folder)
         until(lambda: settled() == COUNT, "all examples are settled")
-        photograph(f"{root}/tasks", HERE / "flower-tasks.png", folder)
+        photograph(f"{root}/tasks", 1280, HERE / "flower-tasks.png", folder)
 
 
 @contextlib.contextmanager
@@ -105,7 +106,7 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
-def photograph(url: str, to: Path, folder: Path) -> None:
+def photograph(url: str, width: int, to: Path, folder: Path) -> None:
     """A page as Chromium draws it, cut to what is on it, in few colours."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -115,7 +116,7 @@ def photograph(url: str, to: Path, folder: Path) -> None:
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         f"--user-data-dir={tempfile.mkdtemp(dir=folder)}",
-        f"--window-size={_WIDTH},1600",
+        f"--window-size={width},1600",
         f"--force-device-scale-factor={_SCALE}",
         "--virtual-time-budget=8000",
         f"--screenshot={shot}",
@@ -130,7 +131,7 @@ def cut(image: Image.Image) -> Image.Image:
     """The picture without the empty rows below its contents."""
     pixels = np.asarray(image)
     filled = np.flatnonzero((pixels != pixels[-1, 0]).any(axis=(1, 2)))
-    return image.crop((0, 0, image.width, min(image.height, int(filled[-1]) + 1 + 20 * _SCALE)))
+    return image.crop((0, 0, image.width, min(image.height, int(filled[-1]) + round(20 * _SCALE))))
 
 
 if __name__ == "__main__":

@@ -132,6 +132,7 @@ def svg(frames: list[Frame], title: str) -> str:
         "<style>",
         f"text{{font:{_FONT}px {_FONTS};white-space:pre}}",
         ".b{font-weight:bold}",
+        ".film rect{shape-rendering:crispEdges}",
         f".film{{transform:{last};animation:play {length:.2f}s step-end infinite}}",
         f"@keyframes play{{{''.join(steps)}to{{transform:{last}}}}}",
         "@media (prefers-reduced-motion:reduce){.film{animation:none}}",

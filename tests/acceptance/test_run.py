@@ -66,22 +66,37 @@ def test_a_run_alone_is_complete_and_runs_once(alone: Fleet) -> None:
 def test_ctrl_c_and_the_same_command_again_pay_nothing_twice(alone: Fleet) -> None:
     """A run that is interrupted lets its calls end, exits with 1, and goes on where it stopped."""
     alone.provide(built_in_answer, latency_seconds=0.5)
-    rows = jsonl(alone.folder / "rows.jsonl", passages(150))
+    rows = jsonl(alone.folder / "rows.jsonl", passages(250))
+    # Most of the job is still to be enqueued when it is stopped.
+    alone.env["GENFLEET_QUEUE_DEPTH"] = "100"
     command = ("run", "rag", "--rows", rows, "--to", "rag.parquet", "--json", *HERE)
     first = alone.start(*command)
     alone.until(lambda: alone.billed("calls") >= 40, "40 calls have ended")
     stopped = first.end(signal.SIGINT)
     assert stopped.code == 1
-    assert 40 <= json.loads(stopped.out)["accepted"] == alone.billed("calls") < 150
+    assert 40 <= json.loads(stopped.out)["accepted"] == alone.billed("calls") < 250
     assert "run the same command again to go on" in stopped.err
     assert not alone.left()
 
-    assert json.loads(alone.genfleet(*command).out)["accepted"] == 150
-    assert alone.billed("calls") == alone.billed("billed_calls") == 150
+    assert json.loads(alone.genfleet(*command).out)["accepted"] == 250
+    assert alone.billed("calls") == alone.billed("billed_calls") == 250
     assert alone.billed("left_calls") == 0
     with duckdb.connect() as connection:
         connection.execute(f"SELECT count(DISTINCT id), count(*) FROM '{alone.folder / 'rag.parquet'}'")
-        assert connection.fetchall() == [(150, 150)]
+        assert connection.fetchall() == [(250, 250)]
+
+
+def test_a_second_run_on_this_machine_outlives_the_first(alone: Fleet) -> None:
+    """Two runs share broker and workers; the one that started them may end first, and the other is complete too."""
+    alone.provide(latency_seconds=0.3)
+    first = alone.start("run", "small", "--count", "80", "--json")
+    alone.until(lambda: alone.billed("calls") >= 10, "the first run is under way")
+    alone.provider.control(latency_seconds=1.0)
+    second = alone.start("run", "small", "--count", "400", "--seed", "1", "--json", "--concurrency", "100")
+    said = [json.loads(command.wait().out) for command in (first, second)]
+    assert [(run["state"], run["accepted"]) for run in said] == [("complete", 80), ("complete", 400)]
+    assert alone.billed("calls") == 480
+    alone.until(lambda: not alone.left(), "the broker has ended with the last that used it")
 
 
 def test_every_format_of_rows_reaches_the_prompt_unchanged(fleet: Fleet) -> None:

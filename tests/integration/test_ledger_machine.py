@@ -437,8 +437,8 @@ def test_the_ledger_is_what_its_model_says(each_server: Any, each_redis_client: 
     run_state_machine_as_test(
         lambda: Ledger(each_server.url, each_redis_client),
         settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
+            max_examples=80,
+            stateful_step_count=50,
             deadline=None,
             report_multiple_bugs=False,
             phases=[Phase.reuse, Phase.generate, Phase.shrink],

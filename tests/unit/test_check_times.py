@@ -1,16 +1,13 @@
-"""The order of the times that delivery relies on, and which process serves which model."""
+"""The order of the times that delivery relies on."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from config.recipe import Call
 from config.settings import Settings
 from workers.app import SOCKET_SECONDS, VISIBILITY_SECONDS
-from workers.runtime import check_times
-from workers.supervisor import lanes
+from workers.times import check_times
 
 
 def bound(model: type[Call] | type[Settings], field: str) -> float:
@@ -39,35 +36,8 @@ def test_the_longest_call_ends_before_its_message_comes_again() -> None:
 
 def test_a_broken_order_is_told(clean: pytest.MonkeyPatch) -> None:
     """A visibility timeout below a call's or a shutdown's time is named with its numbers."""
-    clean.setattr("workers.runtime.VISIBILITY_SECONDS", 60)
+    clean.setattr("workers.times.VISIBILITY_SECONDS", 60)
     calls, grace = check_times()
     assert "600 s" in calls
     assert "60 s" in calls
     assert grace.startswith("GENFLEET_GRACE_SECONDS (60) must be below 30")
-
-
-@pytest.mark.parametrize(
-    ("models", "processes", "expected"),
-    [
-        (["a"], 1, [["a"]]),
-        (["a"], 3, [["a"], ["a"], ["a"]]),
-        (["a", "b"], 1, [["a", "b"]]),
-        (["a", "b"], 2, [["a"], ["b"]]),
-        (["a", "b"], 3, [["a"], ["b"], ["a"]]),
-        (["a", "b", "c"], 2, [["a", "c"], ["b"]]),
-    ],
-)
-def test_lanes(models: list[str], processes: int, expected: list[list[str]]) -> None:
-    """Where there are enough processes each has one model, so that no model's queue holds up another's."""
-    assert lanes(models, processes) == expected
-
-
-@given(st.lists(st.text(), min_size=1, max_size=8, unique=True), st.integers(1, 12))
-def test_every_model_has_a_process(models: list[str], processes: int) -> None:
-    """All models are served and every process has work, shared as evenly as can be."""
-    found = lanes(models, processes)
-    assert len(found) == processes
-    assert {name for mine in found for name in mine} == set(models)
-    assert all(found)
-    served = [sum(name in mine for mine in found) for name in models]
-    assert max(served) - min(served) <= 1

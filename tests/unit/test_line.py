@@ -120,7 +120,8 @@ def test_a_settlement_wakes_whom_it_helps(binds: str, woken: bool) -> None:
     """A settlement frees a slot and money, so who waits for these asks at once; other limits come with time alone."""
 
     async def main() -> None:
-        line, asked = Line(), []
+        line = Line()
+        asked: list[float] = []
         asyncio.get_running_loop().call_later(0.5, line.settled)
         await line.admit(script([Wait(60_000, binds), GO], asked))
         assert asked == [0, 0.5 if woken else 60]
@@ -132,7 +133,8 @@ def test_a_settlement_while_it_asks_is_not_missed() -> None:
     """A settlement between the question and the answer lets the head ask again at once."""
 
     async def main() -> None:
-        line, asked = Line(), []
+        line = Line()
+        asked: list[float] = []
         asyncio.get_running_loop().call_later(0.5, line.settled)
         await line.admit(script([Wait(60_000, "concurrent"), GO], asked, seconds=1))
         assert asked == [0, 1]
@@ -144,7 +146,8 @@ def test_an_old_settlement_is_not_kept() -> None:
     """A settlement from before the question says nothing about its answer."""
 
     async def main() -> None:
-        line, asked = Line(), []
+        line = Line()
+        asked: list[float] = []
         line.settled()
         await line.admit(script([Wait(2000, "concurrent"), GO], asked))
         assert asked == [0, 2]
@@ -157,7 +160,8 @@ def test_who_goes_away_holds_up_nobody(place: str) -> None:
     """One that is cancelled, at the head or behind it, leaves the line to the next."""
 
     async def main() -> None:
-        line, asked = Line(), []
+        line = Line()
+        asked: list[float] = []
         head = asyncio.create_task(line.admit(script([Wait(4000, "tokens"), GO], [])))
         behind = asyncio.create_task(line.admit(script([GO], [])))
         last = asyncio.create_task(line.admit(script([GO], asked)))

@@ -228,7 +228,7 @@ def test_items_are_checked_alone() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "good"),
-    [({"items": [GOOD] * n}, n) for n in range(5)] + [([GOOD] * n, n) for n in (2, 3)],  # type: ignore[operator]
+    [({"items": [GOOD] * n}, n) for n in range(5)] + [([GOOD] * n, n) for n in (2, 3)],
 )
 def test_too_few_and_too_many_items(answer: Any, good: int) -> None:
     """There are as many results as were asked for: those missing are invalid, those beyond are left out."""

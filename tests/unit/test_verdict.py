@@ -328,7 +328,7 @@ def test_a_record_without_a_call() -> None:
 AMOUNT = st.integers(0, 10**12)
 
 
-@given(st.integers(1, 100), AMOUNT, AMOUNT, AMOUNT, st.data())
+@given(st.integers(1, 20), AMOUNT, AMOUNT, AMOUNT, st.data())
 def test_shares_sum_to_the_whole(count: int, cost: int, prompt: int, completion: int, data: st.DataObject) -> None:
     """The examples of one call bear its cost and tokens together to the last nano-dollar, none more than one apart."""
     good = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
