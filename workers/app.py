@@ -111,7 +111,10 @@ def _body(job: str, unit: int) -> None:
 
     verdict = process().generate(job, unit)
     if verdict is not None and verdict.settlement.outcome == "rejected":
-        raise _REASONS.get(verdict.settlement.reason, CallFailed)(f"{verdict.settlement.reason}: {verdict.detail}")
+        reason = verdict.settlement.reason
+        if reason in _REASONS:
+            raise _REASONS[reason](verdict.detail)
+        raise CallFailed(f"{reason}: {verdict.detail}")
 
 
 for _model in models().values():
