@@ -143,10 +143,20 @@ def _import(path: str, recipe: str) -> type[BaseModel]:
     return found
 
 
+_folders: list[str] = []
+
+
 def importable_from(folder: Path) -> None:
     """Lets recipes name classes in modules of `folder`."""
-    if str(folder.resolve()) not in sys.path:
-        sys.path.append(str(folder.resolve()))
+    path = str(folder.resolve())
+    if path not in _folders:
+        _folders.append(path)
+        sys.path.append(path)
+
+
+def importable_folders() -> list[str]:
+    """The folders that recipes' classes are imported from, for processes that shall find them too."""
+    return list(_folders)
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:

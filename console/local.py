@@ -64,12 +64,13 @@ class Feeder:
     def __init__(self, redis: Redis, planned: Plan) -> None:
         self.error: Exception | None = None
         self.sent = 0
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._feed, args=(redis, planned), name="feeder", daemon=True)
         self._thread.start()
 
     def _feed(self, redis: Redis, planned: Plan) -> None:
         try:
-            self.sent = submission.feed(redis, planned)
+            self.sent = submission.feed(redis, planned, stop=self._stop)
         except Exception as error:  # it is raised where the thread is looked after
             self.error = error
 
@@ -83,19 +84,34 @@ class Feeder:
         if self.error is not None:
             raise self.error
 
+    def close(self) -> None:
+        """Stops it in order, so that whoever comes next may go on at once."""
+        self._stop.set()
+        self._thread.join()
 
-def follow(redis: Redis, job: str, progress: Progress, seen: Interrupts, feeder: Feeder | None = None) -> Status:
-    """Shows the job until it is complete, rests or Ctrl-C is pressed; gives its last status."""
+
+def follow(
+    redis: Redis,
+    job: str,
+    progress: Progress,
+    seen: Interrupts,
+    look: Callable[[], None] = lambda: None,
+) -> Status:
+    """Shows the job until it is complete, rests or Ctrl-C is pressed; gives its last status.
+
+    `look` is called on each round, to see after what the job needs.
+    """
     while True:
         try:
             status = jobs.status(redis, job)
+            look()
         except redis_py.RedisError as error:
+            if seen.count:
+                raise
             progress.say(f"the broker does not answer ({type(error).__name__}): trying again")
             time.sleep(1)
             continue
         progress.show(status)
-        if feeder is not None:
-            feeder.check()
         if seen.count or status.state in AT_REST:
             return status
         time.sleep(_EVERY_SECONDS)

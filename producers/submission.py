@@ -7,7 +7,7 @@ import json
 import math
 import os
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -208,11 +208,14 @@ def resume(redis: Redis, job: str) -> int:
     return enqueue(jobs.spec(redis, job).model, ((job, unit) for unit in jobs.unsettled(redis, job)))
 
 
-def feed(redis: Redis, planned: Plan, progress: Progress | None = None) -> int:
+def feed(
+    redis: Redis, planned: Plan, progress: Progress | None = None, stop: threading.Event | None = None
+) -> int:
     """Enqueues what of the job is not enqueued yet, and says how many tasks.
 
     Above GENFLEET_QUEUE_DEPTH waiting messages it waits for the workers, so that a million examples need no more
-    memory than ten thousand. It may be stopped anywhere and begun again: the cursor is in the ledger.
+    memory than ten thousand. It may be stopped anywhere and begun again: the cursor is in the ledger. Another thread
+    stops it by `stop`.
 
     Raises:
         BeingSubmitted: another producer is at it.
@@ -220,7 +223,7 @@ def feed(redis: Redis, planned: Plan, progress: Progress | None = None) -> int:
     job, queue = planned.id, task_name(planned.model.name)
     me = f"{socket.gethostname()}-{os.getpid()}-{id(planned)}"
     jobs.hold(redis, job, me)
-    sent = 0
+    sent, stop = 0, stop or threading.Event()
     try:
         items = islice(planned.items(), jobs.cursor(redis, job), None)
         while chunk := list(islice(items, min(BATCH, settings().queue_depth))):
@@ -230,13 +233,12 @@ def feed(redis: Redis, planned: Plan, progress: Progress | None = None) -> int:
             if progress is not None:
                 progress(chunk[-1].unit + 1, planned.units)
             if settings().batch_delay_ms:
-                time.sleep(settings().batch_delay_ms / 1000 * math.ceil(len(chunk) / 100))
+                stop.wait(settings().batch_delay_ms / 1000 * math.ceil(len(chunk) / 100))
             while redis.llen(queue) >= settings().queue_depth:
                 jobs.hold(redis, job, me)
-                if jobs.state(redis, job) != "running":
+                if stop.wait(0.2) or jobs.state(redis, job) != "running":
                     return sent
-                time.sleep(0.2)
-            if jobs.state(redis, job) != "running":
+            if stop.is_set() or jobs.state(redis, job) != "running":
                 return sent
     finally:
         jobs.let_go(redis, job, me)

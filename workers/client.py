@@ -16,6 +16,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from config.models import Model, Provider, models, to_nano_usd
 from workers.errors import Failure
 
+_CONNECT_SECONDS = 15.0
 _MOST = 1e9  # of tokens, seconds or dollars: what is above is no number to count with
 
 
@@ -54,7 +55,9 @@ class Client:
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
-                raw = await self._openai.chat.completions.with_raw_response.create(**request, timeout=seconds)
+                raw = await self._openai.chat.completions.with_raw_response.create(
+                    **request, timeout=openai.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+                )
             body = json.loads(raw.content)
         except TimeoutError:
             return Failure(transport="timeout", latency=time.monotonic() - began)
@@ -134,7 +137,7 @@ def _broken(error: BaseException) -> Literal["timeout", "connect", "connection"]
     while cause is not None and cause not in causes:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
+    if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in causes):
         return "connect"
     if any(isinstance(cause, aiohttp.ClientError) and not isinstance(cause, TimeoutError) for cause in causes):
         return "connection"

@@ -51,10 +51,11 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
             recipe = spec.recipes[item["recipe"]]
             try:
                 reply = await _call(recipe, item, process)
-                verdict = judge(reply, recipe, item, tries, _noise)
             except UserError as error:
                 # Such as an output class that this machine does not have. Nothing was sent.
                 reply, verdict = None, unusable(error)
+            else:
+                verdict = judge(reply, recipe, item, tries, _noise)
         attempt = attempt_record(job, unit, number, recipe, process.worker, verdict, reply)
         examples = example_records(verdict, item, attempt)
         await process.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)

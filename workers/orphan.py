@@ -7,13 +7,16 @@ import signal
 import threading
 import time
 
+from config.output import importable_folders
+
 _VARIABLE = "GENFLEET_PARENT"
 _EVERY_SECONDS = 1.0
 
 
 def environment() -> dict[str, str]:
-    """The environment for a child process that shall end with this one."""
-    return {**os.environ, _VARIABLE: str(os.getpid())}
+    """The environment for a child process that shall end with this one and find the same recipes' classes."""
+    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *importable_folders()])
+    return {**os.environ, _VARIABLE: str(os.getpid()), **({"PYTHONPATH": path} if path else {})}
 
 
 def end_with_parent() -> None:

@@ -53,8 +53,8 @@ class Process:
         self._thread = threading.Thread(target=self._loop.run_forever, name="genfleet", daemon=True)
         self._thread.start()
         self._leases = self._run(self._connect()).result()
-        if settings().recipes_folder is not None:
-            importable_from(settings().recipes_folder)  # type: ignore[arg-type]
+        if (folder := settings().recipes_folder) is not None:
+            importable_from(folder)
         self._run(self._replay())
 
     async def _connect(self) -> Leases:
@@ -84,6 +84,10 @@ class Process:
         except (asyncio.CancelledError, Stopped):
             self._back.append((job, unit))
             return None
+        except Exception:
+            # A lease that a mistake of ours left behind ends with this process, and the example goes back.
+            self._busy.discard((job, unit))
+            raise
         finally:
             del self._held[job, unit]
 
@@ -174,7 +178,11 @@ class Process:
                     raise
                 log.warning("the broker does not answer (%s): trying again", type(error).__name__)
                 if on_trouble is not None:
-                    on_trouble()
+                    try:
+                        on_trouble()
+                    except OSError as disk:
+                        # It stays in memory and is tried again: lost only if this process dies meanwhile too.
+                        log.warning("the journal cannot be written (%s)", disk.strerror)
             await asyncio.sleep(pause)
             pause = min(_BROKER_RETRY_MOST, pause * 2)
 
