@@ -7,12 +7,13 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import redis as redis_py
+from kombu.exceptions import OperationalError
 
 from config.errors import UserError
 from config.settings import settings
@@ -62,27 +63,29 @@ class Feeder:
     """Enqueues a job in a thread, so that its progress can be shown meanwhile."""
 
     def __init__(self, redis: Redis, planned: Plan) -> None:
-        self.error: Exception | None = None
-        self.sent = 0
+        self._redis = redis
+        self._planned = planned
+        self._error: Exception | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._feed, args=(redis, planned), name="feeder", daemon=True)
+        self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._feed, name="feeder", daemon=True)
         self._thread.start()
 
-    def _feed(self, redis: Redis, planned: Plan) -> None:
+    def _feed(self) -> None:
         try:
-            self.sent = submission.feed(redis, planned, stop=self._stop)
+            submission.feed(self._redis, self._planned, stop=self._stop)
         except Exception as error:  # it is raised where the thread is looked after
-            self.error = error
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still enqueues."""
-        return self._thread.is_alive()
+            self._error = error
 
     def check(self) -> None:
-        """Raises what stopped it."""
-        if self.error is not None:
-            raise self.error
+        """Raises what ended it early; where that was the broker's absence, it goes on."""
+        error, self._error = self._error, None
+        if isinstance(error, redis_py.ConnectionError | redis_py.TimeoutError | OperationalError):
+            self._start()
+        elif error is not None:
+            raise error
 
     def close(self) -> None:
         """Stops it in order, so that whoever comes next may go on at once."""
@@ -146,7 +149,7 @@ def run_here(
 ) -> Status:
     """Submits the job, makes it with workers of this machine (or the fleet's, where it has any), and collects it.
 
-    `processes` are started here; None starts two where the fleet has no living worker.
+    `processes` are started here; None starts two as soon as the fleet has no living worker.
 
     Raises:
         UserError: the budget is no amount, another producer enqueues the job, or its results go elsewhere.
@@ -159,11 +162,21 @@ def run_here(
         if not submission.start(redis, planned, budget_usd):
             progress.say(f"{job} is complete already: its results are in {job_folder(job)}.")
         else:
-            count = processes if processes is not None else 0 if fleet.alive(redis) else 2
+            count = processes
             if count:
                 stack.enter_context(workers_here(redis, [model], count, concurrency, seen))
             feeder = Feeder(redis, planned)
-            status = follow(redis, job, progress, seen, feeder)
+            stack.callback(feeder.close)
+
+            def look() -> None:
+                nonlocal count
+                feeder.check()
+                # Workers that were there may leave before the job is complete, such as those of another run.
+                if count is None and not fleet.alive(redis):
+                    count = 2
+                    stack.enter_context(workers_here(redis, [model], count, concurrency, seen))
+
+            status = follow(redis, job, progress, seen, look)
             if seen.count and status.state not in AT_REST:
                 progress.say("Stopping: calls in flight may end; Ctrl-C again stops at once.")
     status = jobs.status(redis, job)

@@ -116,7 +116,7 @@ redis.call('HSET', leases, unit, table.concat({token, worker, expected, string.f
 redis.call('SADD', KEYS[5], ARGV[4] .. ' ' .. unit)
 if redis.call('SADD', KEYS[9], worker) == 1 then
   -- Whoever holds a lease is missed when it is gone, even if it never came to its first heartbeat.
-  redis.call('SET', KEYS[10], 'alive', 'PX', ARGV[6], 'NX')
+  redis.call('SET', KEYS[10], 'alive', 'PX', ARGV[6])
 end
 redis.call('HINCRBY', job, 'reserved', string.format('%d', worst))
 redis.call('HSETNX', job, 'first_at', stamp)

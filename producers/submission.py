@@ -208,9 +208,7 @@ def resume(redis: Redis, job: str) -> int:
     return enqueue(jobs.spec(redis, job).model, ((job, unit) for unit in jobs.unsettled(redis, job)))
 
 
-def feed(
-    redis: Redis, planned: Plan, progress: Progress | None = None, stop: threading.Event | None = None
-) -> int:
+def feed(redis: Redis, planned: Plan, progress: Progress | None = None, stop: threading.Event | None = None) -> int:
     """Enqueues what of the job is not enqueued yet, and says how many tasks.
 
     Above GENFLEET_QUEUE_DEPTH waiting messages it waits for the workers, so that a million examples need no more

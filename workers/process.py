@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _BROKER_RETRY_MOST = 5.0
 _SPECS_KEPT = 64
+_RELEASE_ROUNDS = 100  # of 10 ms: longer than the broker takes to answer
 
 
 class Process:
@@ -49,6 +50,7 @@ class Process:
         self._busy: set[Unit] = set()
         self._back: list[Unit] = []
         self.draining = False
+        self._late = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="genfleet", daemon=True)
         self._thread.start()
@@ -114,7 +116,15 @@ class Process:
         line = self._lines.setdefault((model, job), Line())
 
         async def ask() -> Grant | Wait | Drop:
-            reply: Grant | Wait | Drop = await self._persist(lambda: self._leases.admit(job, model, unit, token))
+            asking = asyncio.ensure_future(self._persist(lambda: self._leases.admit(job, model, unit, token)))
+            try:
+                reply: Grant | Wait | Drop = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                # The lease may be taken already: it is used then, or a call that nobody makes would be charged.
+                await asyncio.wait([asking], timeout=_BROKER_RETRY_MOST)
+                if not asking.done() or not isinstance(reply := asking.result(), Grant):
+                    asking.cancel()
+                    raise
             if isinstance(reply, Grant):
                 # From here on the example is settled before this process lets it go.
                 self._busy.add((job, unit))
@@ -183,6 +193,10 @@ class Process:
                     except OSError as disk:
                         # It stays in memory and is tried again: lost only if this process dies meanwhile too.
                         log.warning("the journal cannot be written (%s)", disk.strerror)
+                    else:
+                        if self._late:
+                            # Whoever starts next on this machine settles what the journal holds.
+                            raise Stopped from None
             await asyncio.sleep(pause)
             pause = min(_BROKER_RETRY_MOST, pause * 2)
 
@@ -198,12 +212,17 @@ class Process:
         return back
 
     async def _release(self, models: set[str] | None) -> list[Unit]:
+        going = []
         for unit, task in list(self._held.items()):
             spec = self._specs.get(unit[0])
             if unit not in self._busy and (models is None or (spec is not None and spec.model in models)):
                 task.cancel()
-        # Let `_hold` note what goes back.
-        await asyncio.sleep(0.01)
+                going.append(unit)
+        # Let `_hold` note what goes back; one of them may be granted its lease at this moment, and stays.
+        for _ in range(_RELEASE_ROUNDS):
+            await asyncio.sleep(0.01)
+            if not any(unit in self._held and unit not in self._busy for unit in going):
+                break
         back, self._back = self._back, []
         return back
 
@@ -216,6 +235,7 @@ class Process:
     async def _drain(self, grace: float) -> list[Unit]:
         back = await self._release(None)
         await self._ended(grace)
+        self._late = True
         for task in self._held.values():
             # A call is cut short and settled as unknown; a settlement under way is not cut, see `settle`.
             task.cancel()

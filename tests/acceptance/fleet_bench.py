@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 from config.models import load_models
 from console.provider.server import SimulatedProvider
 from console.provider.settings import ProviderSettings
-from ledger import jobs
+from ledger import jobs, keys
 from ledger.parts import Kind, Parts
 
 T = TypeVar("T")
@@ -180,7 +180,9 @@ class Fleet:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for command in reversed(self.commands):
             if command.runs:
                 command.send(signal.SIGTERM)
@@ -279,6 +281,19 @@ class Fleet:
         reading = self.until(lambda: (found := self.status(job)).settled >= count and found, f"{count} are settled")
         assert isinstance(reading, jobs.Status)
         return reading
+
+    def hold_calls(self, job: str, in_flight: int, seconds: float = 6.0) -> None:
+        """Lets calls take so long that for a while none ends, so that it is known which are in flight."""
+        self.provider.control(latency_seconds=seconds, latency_sigma=0.0)
+
+        def held() -> bool:
+            now, microseconds = self.redis.time()
+            second_ago = (now - 1) * 1_000_000 + microseconds
+            began = [int(lease.split()[4]) for lease in self.redis.hvals(keys.job(job, "leases"))]
+            slow = len(began) == in_flight and max(began) < second_ago
+            return slow and self.status(job).attempts == self.billed("calls")
+
+        self.until(held, f"{in_flight} slow calls are in flight and all others are settled")
 
     def billed(self, key: str = "cost_nano_usd") -> int:
         """A figure of the provider's bill."""

@@ -9,6 +9,7 @@ from fleet_bench import MODEL, OPENAI_MODEL, QUEUE, Fleet
 from config.models import to_nano_usd
 from ledger import keys
 
+
 def test_a_budget_is_kept_and_a_higher_one_goes_on(fleet: Fleet) -> None:
     """A job stops at its budget with the bill below it, says so, and completes once it is given more."""
     fleet.provide(latency_seconds=0.1, mean_completion_tokens=200, completion_sigma=0.1)
@@ -129,7 +130,9 @@ def test_check_says_whether_this_machine_is_ready(fleet: Fleet) -> None:
     assert re.search("-- .*OPENAI_API_KEY", fleet.genfleet("check", OPENAI_API_KEY="", REDIS_URL=url).out)
     fleet.recipe(name="broken", more="nonsense = 1\n")
     unready = fleet.genfleet("check", OPENAI_API_KEY="", OPENROUTER_API_KEY="", code=1).out
-    assert [word for word in ("no key is set", "nonsense", "appendonly") if not re.search(f"FAIL .*{word}", unready)] == []
+    assert [
+        word for word in ("no key is set", "nonsense", "appendonly") if not re.search(f"FAIL .*{word}", unready)
+    ] == []
 
 
 def _in_force(fleet: Fleet) -> list[str]:

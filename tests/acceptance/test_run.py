@@ -27,7 +27,7 @@ def passages(count: int) -> list[str]:
     """Texts of several sentences that differ, with the characters that formats trip over."""
     return [
         f"Il ponte numero {number} fu costruito nel {1000 + number}, in pietra.\n"
-        f"Secondo la cronaca «antica», costò {number * 7} fiorini; \"un prezzo alto\", dissero tutti.\n"
+        f'Secondo la cronaca «antica», costò {number * 7} fiorini; "un prezzo alto", dissero tutti.\n'
         "Oggi il ponte è chiuso alle automobili, e chi passa a piedi si ferma a guardare il fiume."
         for number in range(1, count + 1)
     ]
@@ -92,10 +92,10 @@ def test_a_second_run_on_this_machine_outlives_the_first(alone: Fleet) -> None:
     first = alone.start("run", "small", "--count", "80", "--json")
     alone.until(lambda: alone.billed("calls") >= 10, "the first run is under way")
     alone.provider.control(latency_seconds=1.0)
-    second = alone.start("run", "small", "--count", "400", "--seed", "1", "--json", "--concurrency", "100")
+    second = alone.start("run", "small", "--count", "250", "--seed", "1", "--json", "--concurrency", "100")
     said = [json.loads(command.wait().out) for command in (first, second)]
-    assert [(run["state"], run["accepted"]) for run in said] == [("complete", 80), ("complete", 400)]
-    assert alone.billed("calls") == 480
+    assert [(run["state"], run["accepted"]) for run in said] == [("complete", 80), ("complete", 250)]
+    assert alone.billed("calls") == 330
     alone.until(lambda: not alone.left(), "the broker has ended with the last that used it")
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
+import redis
 from fleet_bench import MODEL, QUEUE, Fleet
 
+from console.services import free_port
 from ledger import fleet as members
 from ledger import keys
 
@@ -40,10 +43,9 @@ def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fle
     worker = fleet.worker(processes=2, concurrency=10)
     job = fleet.submit("small", "--count", "150")
     fleet.until_settled(job, 30)
-    fleet.provider.control(latency_seconds=50.0, latency_sigma=0.0)
-    fleet.until(lambda: fleet.status(job).running == 20, "all calls are slow ones")
+    fleet.hold_calls(job, 20, 50.0)
     worker.send(signal.SIGTERM)
-    fleet.until(lambda: _draining(fleet), "the worker has begun to stop")
+    fleet.until(lambda: worker.out.count("Warm shutdown") == 2, "its processes have begun to stop")
     assert worker.end(seconds=30).code == 1
     fleet.until(lambda: fleet.billed("left_calls"), "the provider has seen its callers leave")
     fleet.provider.control(latency_seconds=0.1)
@@ -53,6 +55,33 @@ def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fle
     assert status.accepted == 150
     assert status.cost_nano_usd == fleet.billed() - fleet.billed("left_cost_nano_usd")
     assert status.reasons == {"again:worker_lost": fleet.billed("left_calls")}
+
+
+def test_answers_that_the_broker_cannot_take_outlive_their_worker(fleet: Fleet) -> None:
+    """A worker told to stop while the broker is away ends, and the next one settles what it was paid for."""
+    broker = fleet.start("broker", "--port", str(free_port()))
+    url = fleet.until(lambda: re.search(r"redis://\S+/0", broker.out), "the broker is up")[0]
+    fleet.env |= {"REDIS_URL": url, "GENFLEET_GRACE_SECONDS": "4"}
+    fleet.provide(latency_seconds=0.1)
+    worker = fleet.plain_worker("one", 10)
+    with redis.Redis.from_url(url) as fleet.redis:
+        job = fleet.submit("small", "--count", "60")
+        fleet.until_settled(job, 20)
+        fleet.hold_calls(job, 10, 4.0)
+    calls = fleet.billed("calls")
+    broker.end()
+    fleet.until(lambda: fleet.billed("calls") == calls + 10, "the calls have ended")
+    worker.end()
+    fleet.provider.control(latency_seconds=0.1)
+
+    broker = fleet.start("broker", "--port", url.rpartition(":")[2].removesuffix("/0"))
+    fleet.until(lambda: broker.out, "the broker is back")
+    fleet.plain_worker("two", 10)
+    with redis.Redis.from_url(url) as fleet.redis:
+        status = fleet.until_state(job, "complete")
+    assert status.accepted == fleet.billed("billed_calls") == 60
+    assert status.cost_nano_usd == fleet.billed()
+    assert status.duplicates == 0
 
 
 def test_children_end_with_a_parent_that_was_killed(alone: Fleet) -> None:

@@ -40,7 +40,9 @@ class Bench:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for leases in self._workers.values():
             self.run(leases.close())
         self._runner.close()
@@ -83,7 +85,11 @@ class Bench:
     ) -> Job:
         """A running job of `units` tasks of `items` examples; the first `registered` tasks are on its list."""
         recipe = Recipe(
-            name="quiz", model=model.name, prompt="?", output={"type": "object"}, sampling=Sampling(max_tokens=max_tokens)
+            name="quiz",
+            model=model.name,
+            prompt="?",
+            output={"type": "object"},
+            sampling=Sampling(max_tokens=max_tokens),
         )
         spec = Spec(recipes=(recipe,), model=model.name, total=units * items, seed=0)
         job = Job(self, f"quiz-{self.name}-{next(self._numbers)}", model, spec, items, prompt_bytes)
@@ -183,7 +189,9 @@ class Job:
     def settlement(self, outcome: Outcome, **figures: Any) -> Settlement:
         """A settlement of one of the job's tasks; all its examples share its outcome unless `figures` counts them."""
         counts = {} if outcome == "again" else {outcome: self.items}
-        return Settlement(outcome=outcome, **({"reason": "" if outcome == "accepted" else "invalid"} | counts | figures))
+        return Settlement(
+            outcome=outcome, **({"reason": "" if outcome == "accepted" else "invalid"} | counts | figures)
+        )
 
     def status(self) -> Status:
         """One reading of the job."""
@@ -211,7 +219,11 @@ class Job:
     def snapshot(self) -> dict[str, Any]:
         """Everything that the ledger keeps of the job and its model, to compare."""
         client = self.bench.redis
-        names = [*client.scan_iter(match=keys.job(self.id, "*"), count=1000), keys.job(self.id), keys.model(self.model.name)]
+        names = [
+            *client.scan_iter(match=keys.job(self.id, "*"), count=1000),
+            keys.job(self.id),
+            keys.model(self.model.name),
+        ]
         return {str(name): client.xlen(name) if client.type(name) == b"stream" else self._value(name) for name in names}
 
     def _value(self, name: Any) -> Any:

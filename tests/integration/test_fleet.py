@@ -7,12 +7,12 @@ import json
 from ledger_bench import Bench
 
 from ledger import fleet, keys
-from ledger.leases import Drop, Grant
+from ledger.leases import DEAD_AFTER_SECONDS, Drop, Grant
 
 
 def silent(bench: Bench, worker: str) -> None:
     """The worker's heartbeat has run out."""
-    assert 0 < bench.redis.pttl(keys.worker(worker)) <= fleet.DEAD_AFTER_SECONDS * 1000
+    assert 0 < bench.redis.pttl(keys.worker(worker)) <= DEAD_AFTER_SECONDS * 1000
     bench.redis.delete(keys.worker(worker))
 
 

@@ -133,6 +133,8 @@ def test_a_cancelled_job_whose_calls_all_ended_is_complete_when_it_is_resumed(be
     jobs.set_state(bench.redis, job.id, "cancelled")
     job.settle()
     assert job.status().state == "cancelled"
+    jobs.set_state(bench.redis, job.id, "cancelled")
+    assert job.status().state == "cancelled"
     seconds = job.status().seconds
     jobs.set_state(bench.redis, job.id, "running")
     assert (job.status().state, job.status().seconds) == ("complete", seconds)
@@ -148,25 +150,24 @@ def test_a_job_that_is_not_all_enqueued_is_not_complete_when_it_is_resumed(bench
 
 
 def test_pausing_in_the_moment_of_the_last_settlement(bench: Bench) -> None:
-    """However a pause and a resume fall between settlements, the job whose all is settled is complete."""
+    """However pauses and resumptions fall between settlements, the job whose all is settled is complete."""
     model = bench.model()
-    for _ in range(20):
-        job = bench.job(model)
+    waiting = [bench.job(model) for _ in range(150)]
+    for job in waiting:
         job.granted()
-        go = threading.Barrier(2)
 
-        def act(job: Job = job, go: threading.Barrier = go) -> None:
-            with redis.Redis.from_url(bench.url) as client:
-                go.wait()
-                jobs.set_state(client, job.id, "paused")
-                jobs.set_state(client, job.id, "running")
+    def act() -> None:
+        with redis.Redis.from_url(bench.url) as client:
+            while (reading := jobs.state(client, waiting[-1].id)) != "complete":
+                for job in waiting:
+                    jobs.set_state(client, job.id, "paused" if reading == "running" else "running")
 
-        actor = threading.Thread(target=act)
-        actor.start()
-        go.wait()
+    actor = threading.Thread(target=act)
+    actor.start()
+    for job in waiting:
         job.settle()
-        actor.join()
-        assert job.status().state == "complete"
+    actor.join()
+    assert {job.status().state for job in waiting} == {"complete"}
 
 
 def test_the_budget_can_be_set_and_taken_away(bench: Bench) -> None:
@@ -201,8 +202,9 @@ def rejected_job(bench: Bench) -> Job:
 def test_rejected_tasks_are_tried_again(bench: Bench) -> None:
     """They are back on the list and uncounted, the job runs, and they are settled anew."""
     job = rejected_job(bench)
-    assert job.status().state == "complete"
+    jobs.set_state(bench.redis, job.id, "stopped", "add credit.")
     assert sorted(jobs.reopen(bench.redis, job.id, jobs.rejected(bench.redis, job.id, "invalid"))) == [1, 3]
+    assert job.status().note is None
     status = job.status()
     assert (status.state, status.accepted, status.rejected, status.waiting) == ("running", 2, 2, 4)
     assert status.reasons == {"rejected:timeout": 2}
@@ -244,3 +246,19 @@ def test_a_reading_adds_up(bench: Bench) -> None:
     assert (status.reserved_usd, status.unknown_usd, status.budget_usd) == (0.4, 0.4, 10.0)
     assert (status.attempts, status.enqueued, status.uncollected, status.recipe) == (2, 5, 2, "quiz")
     assert status.seconds >= 0
+
+
+def test_the_time_of_a_job_is_from_its_first_call_to_its_last(bench: Bench) -> None:
+    """It does not run before the first call, runs while the job runs, stops when all is settled and goes on after."""
+    job = bench.job(bench.model(), units=2)
+    assert job.status().seconds == 0
+    job.granted(0)
+    bench.redis.hincrby(keys.job(job.id), "first_at", -60_000_000)
+    assert job.status().seconds >= 60
+    job.settle(0)
+    job.granted(1)
+    job.settle(1, outcome="rejected")
+    first, ended = (int(value) for value in bench.redis.hmget(keys.job(job.id), ["first_at", "ended_at"]))
+    assert job.status().seconds == round((ended - first) / 1e6, 3)
+    jobs.reopen(bench.redis, job.id, jobs.rejected(bench.redis, job.id))
+    assert not bench.redis.hexists(keys.job(job.id), "ended_at")

@@ -12,7 +12,7 @@ from config.settings import settings
 from ledger import keys, limits
 from ledger.leases import Wait
 
-DECLARED = {"requests_per_minute": 500.0, "tokens_per_minute": 1e6, "concurrent_requests": 100}
+DECLARED: dict[str, Any] = {"requests_per_minute": 500.0, "tokens_per_minute": 1e6, "concurrent_requests": 100}
 
 
 def with_limits(model: Model, **changes: Any) -> Model:

@@ -1,4 +1,4 @@
-"""Settlement: every attempt counts once, every answer is stored once, and what was taken comes back, on real servers."""
+"""Settlement: every attempt counts once, every answer is stored once, what was taken comes back, on real servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_an_accepted_example_is_stored_and_taken_off_the_list(bench: Bench) -> N
     """Its record is in the stream, its lease and reservation are gone, its figures are counted."""
     job = bench.job(bench.model(price=(1, 10)), units=2, items=3)
     job.granted(0)
-    figures = {"cost": 1234, "prompt_tokens": 25, "completion_tokens": 80, "cached_tokens": 5}
+    figures: dict[str, Any] = {"cost": 1234, "prompt_tokens": 25, "completion_tokens": 80, "cached_tokens": 5}
     assert job.settle(0, accepted=2, rejected=1, **figures) == "settled"
     status = job.status()
     assert (status.accepted, status.rejected, status.running, status.attempts) == (2, 1, 0, 1)
@@ -24,6 +24,7 @@ def test_an_accepted_example_is_stored_and_taken_off_the_list(bench: Bench) -> N
     assert status.reasons == {"rejected:invalid": 1}
     assert job.money() == (1234, 0, 0)
     assert job.in_flight() == 0
+    assert not bench.redis.exists(keys.worker("w", "leases"))
     assert set(job.part("todo")) == {"1"}
     [(attempt, examples)] = job.results()
     assert json.loads(attempt) == {"unit": 0, "token": "t0", "outcome": "accepted"}
