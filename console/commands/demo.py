@@ -23,6 +23,7 @@ from console.local import interrupts, job_folder, run_here, workers_here
 from console.preview import preview
 from console.progress import Progress, dollars, span
 from console.services import Service, answers, broker, flower, free_port
+from ledger import jobs
 from ledger.connection import connect
 from ledger.jobs import Status
 from producers import submission
@@ -79,13 +80,16 @@ def demo(
             planned = submission.plan(
                 _RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed
             )
+            for left in jobs.running(redis):
+                # Of a demo that was killed: its calls would stand on this one's bill.
+                jobs.set_state(redis, left, "cancelled")
+            paid = jobs.status(redis, planned.id).cost_nano_usd if planned.id in jobs.ids(redis) else 0
             seen = stack.enter_context(interrupts())
             stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
             progress.say(f"Flower is at http://127.0.0.1:{flower_port}, the simulated provider at {root}")
-            before = _bill(root)
             status = run_here(redis, planned, budget_usd=None, processes=0, concurrency=50, progress=progress)
         written = export(job_folder(status.job), to)
-        _report(status, to, written, _bill(root) - before)
+        _report(status, to, written, _bill(root) + paid)
         until = "up until Ctrl-C" if keep else "it ends with the demo; --keep leaves it up"
         _fact("Flower", f"http://127.0.0.1:{flower_port} ({until})")
         if keep:
