@@ -217,11 +217,15 @@ class Fleet:
             "OPENAI_BASE_URL": self.provider.openai_base_url,
         }
 
-    def start(self, *arguments: str, module: str = "console", name: str = "", **env: str) -> Command:
+    def start(self, *arguments: str, **env: str) -> Command:
         """Starts `genfleet` with these arguments; `env` are variables of its own, an empty one is left out."""
-        name = f"{next(self._numbers):02d}-{name or arguments[0]}"
-        environment = {key: value for key, value in (self.env | env).items() if value}
-        command = Command([sys.executable, "-m", module, *arguments], self._output, environment, name, self.folder)
+        return self.python(["-m", "console", *arguments], arguments[0], env)
+
+    def python(self, arguments: list[str], name: str, env: dict[str, str] | None = None) -> Command:
+        """Starts Python with these arguments; the name is its output's."""
+        name = f"{next(self._numbers):02d}-{name}"
+        environment = {key: value for key, value in (self.env | (env or {})).items() if value}
+        command = Command([sys.executable, *arguments], self._output, environment, name, self.folder)
         self.commands.append(command)
         return command
 
@@ -238,7 +242,7 @@ class Fleet:
 
     def celery(self, *arguments: str, name: str = "celery", **env: str) -> Command:
         """Starts `celery -A workers` with these arguments."""
-        return self.start("-A", "workers", *arguments, module="celery", name=name, **env)
+        return self.python(["-m", "celery", "-A", "workers", *arguments], name, env)
 
     def worker(self, processes: int = 2, concurrency: int = 50, **env: str) -> Command:
         """Starts `genfleet worker` for the one model that most tests use."""
@@ -250,9 +254,9 @@ class Fleet:
         figures = ("-c", str(concurrency), "-Q", QUEUE, "-n", f"{name}@test", "--loglevel", "WARNING")
         return self.celery("worker", "-P", "threads", *figures, name=f"worker-{name}", **env)
 
-    def submit(self, recipe: str = "small", *arguments: str, **env: str) -> str:
+    def submit(self, recipe: str = "small", *arguments: str) -> str:
         """Submits a job and gives its id."""
-        return self.genfleet("submit", recipe, *arguments, **env).out.strip()
+        return self.genfleet("submit", recipe, *arguments).out.strip()
 
     def status(self, job: str) -> jobs.Status:
         """One reading of a job."""
@@ -262,7 +266,7 @@ class Fleet:
         """What was collected of a job."""
         return list(Parts(self.data / "jobs" / job).iterate(kind))
 
-    def until(self, condition: Callable[[], T], what: str, seconds: float = 90) -> T:
+    def until(self, condition: Callable[[], T | None], what: str, seconds: float = 90) -> T:
         """Waits for what must come to pass, and gives it."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
@@ -272,15 +276,22 @@ class Fleet:
             time.sleep(0.05)
         return value
 
+    def until_joined(self, workers: int) -> None:
+        """Waits until so many worker processes take tasks."""
+        self.until(lambda: self.redis.scard(keys.WORKERS) == workers, f"{workers} worker processes have joined")
+
     def until_state(self, job: str, state: str, seconds: float = 90) -> jobs.Status:
         """Waits until the job is in that state, and gives the reading."""
-        return self.until(lambda: (found := self.status(job)).state == state and found, f"{job} is {state}", seconds)  # type: ignore[return-value]
+        return self._until_status(job, lambda status: status.state == state, f"{job} is {state}", seconds)
 
     def until_settled(self, job: str, count: int) -> jobs.Status:
         """Waits until so many of the job's examples are settled, and gives the reading."""
-        reading = self.until(lambda: (found := self.status(job)).settled >= count and found, f"{count} are settled")
-        assert isinstance(reading, jobs.Status)
-        return reading
+        return self._until_status(job, lambda status: status.settled >= count, f"{count} of {job} are settled", 90)
+
+    def _until_status(
+        self, job: str, condition: Callable[[jobs.Status], bool], what: str, seconds: float
+    ) -> jobs.Status:
+        return self.until(lambda: found if condition(found := self.status(job)) else None, what, seconds)
 
     def hold_calls(self, job: str, in_flight: int, seconds: float = 6.0) -> None:
         """Lets calls take so long that for a while none ends, so that it is known which are in flight."""

@@ -7,7 +7,6 @@ import re
 from fleet_bench import MODEL, OPENAI_MODEL, QUEUE, Fleet
 
 from config.models import to_nano_usd
-from ledger import keys
 
 
 def test_a_budget_is_kept_and_a_higher_one_goes_on(fleet: Fleet) -> None:
@@ -65,7 +64,7 @@ def test_a_job_is_paused_resumed_cancelled_and_retried(fleet: Fleet) -> None:
 def test_celery_and_genfleet_set_one_and_the_same_limit(fleet: Fleet) -> None:
     """`celery control rate_limit` and `genfleet limits` change the fleet's limit, and both show what is in force."""
     workers = [fleet.plain_worker(name) for name in ("one", "two")]
-    fleet.until(lambda: fleet.redis.scard(keys.WORKERS) == 2, "two workers have joined")
+    fleet.until_joined(2)
     done = fleet.celery("control", "rate_limit", QUEUE, "120/m").wait()
     assert done.out.count("new rate limit set successfully") == 2
     assert _in_force(fleet) == ["120", "1,000,000,000", "1,000"]
@@ -78,7 +77,7 @@ def test_celery_and_genfleet_set_one_and_the_same_limit(fleet: Fleet) -> None:
     # A worker that joins later changes nothing of it, and one that ends neither.
     assert workers[0].end().code == 0
     fleet.plain_worker("three")
-    fleet.until(lambda: fleet.redis.scard(keys.WORKERS) == 2, "the third worker has joined")
+    fleet.until_joined(2)
     assert _registered(fleet) == ["300/m", "300/m"]
     assert _in_force(fleet) == ["300", "50,000", "7"]
 
@@ -124,7 +123,7 @@ def test_a_refused_key_stops_the_job_and_loses_nothing(fleet: Fleet) -> None:
 def test_check_says_whether_this_machine_is_ready(fleet: Fleet) -> None:
     """Exit code 0 with keys and a broker that keeps its data; 1 where there is none, or a recipe is broken."""
     broker = fleet.start("broker", "--port", "0")
-    url = fleet.until(lambda: re.search(r"redis://\S+/0", broker.out), "the broker is up").group()  # type: ignore[union-attr]
+    url = fleet.until(lambda: re.search(r"redis://\S+/0", broker.out), "the broker is up")[0]
     ready = fleet.genfleet("check", REDIS_URL=url)
     assert "FAIL" not in ready.out
     assert re.search("-- .*OPENAI_API_KEY", fleet.genfleet("check", OPENAI_API_KEY="", REDIS_URL=url).out)

@@ -18,6 +18,7 @@ def test_a_killed_process_costs_no_more_than_its_calls_in_flight(fleet: Fleet) -
     """One of four processes is killed in the middle: all settle, and the difference to the bill is what it left."""
     fleet.provide(latency_seconds=0.2)
     worker = fleet.worker(processes=4, concurrency=IN_FLIGHT)
+    fleet.until_joined(4)
     job = fleet.submit("small", "--count", str(COUNT))
     fleet.until_settled(job, COUNT // 3)
     fleet.hold_calls(job, 4 * IN_FLIGHT)
@@ -40,9 +41,10 @@ def test_a_killed_process_costs_no_more_than_its_calls_in_flight(fleet: Fleet) -
 
 
 def test_plain_workers_take_over_from_one_that_fell_silent(fleet: Fleet) -> None:
-    """Without a supervisor, a killed worker's examples come back by the janitor of the other once its heart is still."""
+    """Without a supervisor, a killed worker's examples come back by the other's janitor once its heart is still."""
     fleet.provide(latency_seconds=0.2)
     workers = [fleet.plain_worker(name, IN_FLIGHT) for name in ("one", "two")]
+    fleet.until_joined(2)
     job = fleet.submit("small", "--count", "120")
     fleet.until_settled(job, 40)
     fleet.hold_calls(job, 2 * IN_FLIGHT)
@@ -68,5 +70,5 @@ def _worker(fleet: Fleet, pid: int) -> str:
     for pair in environment_of(Path(f"/proc/{pid}")):
         if pair.startswith("GENFLEET_WORKER="):
             return pair.partition("=")[2]
-    names = [name.decode() for name in fleet.redis.smembers(keys.WORKERS)]
-    return next(name for name in names if f"-{pid}-" in name)
+    names = (name.decode() for name in fleet.redis.smembers(keys.WORKERS))
+    return next(str(name) for name in names if f"-{pid}-" in name)

@@ -103,7 +103,7 @@ def test_every_format_of_rows_reaches_the_prompt_unchanged(fleet: Fleet) -> None
     """CSV with a byte order mark and line breaks from standard input, and Parquet, give the passages as they were."""
     fleet.provide(built_in_answer)
     fleet.plain_worker("one")
-    fleet.until(lambda: fleet.redis.exists("genfleet:workers"), "the worker has joined")
+    fleet.until_joined(1)
     texts = passages(5)
     table = io.StringIO(newline="")
     csv.writer(table).writerows([["titolo", "passage"], *([f"n. {n}", text] for n, text in enumerate(texts))])
@@ -121,7 +121,7 @@ def test_every_format_of_rows_reaches_the_prompt_unchanged(fleet: Fleet) -> None
 
 
 def test_bad_rows_refuse_the_job_or_are_left_out_by_name(fleet: Fleet) -> None:
-    """Every bad line is named and nothing is enqueued; told so, the job goes on without them and says where they are."""
+    """Every bad line is named and nothing is enqueued; told so, the job goes on without them and keeps them apart."""
     good = [json.dumps({"passage": text}) for text in passages(4)]
     bad = ["{not json", json.dumps({"text": "x"}), json.dumps({"passage": " "})]
     rows = fleet.folder / "rows.jsonl"

@@ -18,14 +18,14 @@ def test_a_worker_told_to_stop_finishes_its_calls_and_gives_the_rest_back(fleet:
     """After SIGTERM no answer is lost, what waited is in the queue again, the exit code is 0, and nobody is held."""
     fleet.provide(latency_seconds=1.0)
     worker = fleet.worker(processes=2, concurrency=20)
-    job = fleet.submit("small", "--count", "150")
+    job = fleet.submit("small", "--count", "400")
     # Calls may take 20 slots only, so that of the 40 tasks taken up half wait.
     fleet.genfleet("limits", MODEL, "--concurrent", "20")
     fleet.until_settled(job, 20)
     assert worker.end().code == 0
     status = fleet.status(job)
     assert status.running == 0
-    assert status.settled == status.attempts == fleet.billed("calls") < 150
+    assert status.settled == status.attempts == fleet.billed("calls") < 400
     assert fleet.billed("left_calls") == 0
     queued = [json.loads(message)["headers"]["argsrepr"] for message in fleet.redis.lrange(QUEUE, 0, -1)]
     todo = {f"('{job}', {int(unit)})" for unit in fleet.redis.hkeys(keys.job(job, "todo"))}
@@ -33,14 +33,16 @@ def test_a_worker_told_to_stop_finishes_its_calls_and_gives_the_rest_back(fleet:
     assert members.alive(fleet.redis) == {}
 
     fleet.genfleet("limits", MODEL, "--concurrent", "100")
+    fleet.provider.control(latency_seconds=0.1)
     fleet.worker(processes=1)
-    assert fleet.until_state(job, "complete").accepted == fleet.billed("calls") == 150
+    assert fleet.until_state(job, "complete").accepted == fleet.billed("calls") == 400
 
 
 def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fleet: Fleet) -> None:
     """SIGTERM twice does not wait for calls that take minutes; their money is noted, their examples are made again."""
     fleet.provide(latency_seconds=0.1)
     worker = fleet.worker(processes=2, concurrency=10)
+    fleet.until_joined(2)
     job = fleet.submit("small", "--count", "150")
     fleet.until_settled(job, 30)
     fleet.hold_calls(job, 20, 50.0)
