@@ -143,6 +143,8 @@ def submit(
         if units > settings().queue_depth:
             print(f"{sent:,} of {units:,} tasks enqueued", file=sys.stderr, flush=True)
 
+    # However it is ended, it lets go of the job, so that the same submission may follow at once.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         submission.feed(redis, planned, told)
     except KeyboardInterrupt:
