@@ -28,3 +28,8 @@ class RecipeError(UserError):
     def __init__(self, where: str, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n".join(f"{where}: {problem}" for problem in problems))
+
+
+def reason(error: Exception) -> str:
+    """An exception's text as the middle of a sentence: without its full stop."""
+    return str(error).rstrip(".")

@@ -16,7 +16,9 @@ from typing import Any
 
 from config.errors import RecipeError, UserError
 from config.models import Model, model, to_nano_usd
-from config.recipe import Recipe, columns, find, recipe_problems
+from config.recipe import Recipe
+from config.recipe_check import columns, recipe_problems
+from config.recipe_files import find
 from config.settings import missing_key, settings
 from ledger import jobs, limits
 from ledger.connection import Redis, connect

@@ -12,7 +12,7 @@ import typer
 
 from config.errors import RecipeError, UserError
 from config.models import Model, models
-from config.recipe import find, load, recipe_files
+from config.recipe_files import find, load, recipe_files
 from config.request import build
 from config.settings import missing_key, settings
 from console.commands.options import AsJson, Rows

@@ -14,7 +14,9 @@ from samples import OUTPUT, recipe_of
 
 from config.errors import RecipeError
 from config.models import models
-from config.recipe import Recipe, Sampling, columns, find, load, recipe_files, recipe_problems
+from config.recipe import Recipe, Sampling
+from config.recipe_check import columns, recipe_problems
+from config.recipe_files import find, load, recipe_files
 
 Write = Callable[[str, str], Path]
 HAIKU = "anthropic/claude-haiku-4.5"
