@@ -293,7 +293,7 @@ class Fleet:
     ) -> jobs.Status:
         return self.until(lambda: found if condition(found := self.status(job)) else None, what, seconds)
 
-    def hold_calls(self, job: str, in_flight: int, seconds: float = 6.0) -> None:
+    def hold_calls(self, job: str, in_flight: int, seconds: float = 10.0) -> None:
         """Lets calls take so long that for a while none ends, so that it is known which are in flight."""
         self.provider.control(latency_seconds=seconds, latency_sigma=0.0)
 

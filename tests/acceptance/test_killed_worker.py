@@ -45,7 +45,7 @@ def test_plain_workers_take_over_from_one_that_fell_silent(fleet: Fleet) -> None
     fleet.provide(latency_seconds=0.2)
     workers = [fleet.plain_worker(name, IN_FLIGHT) for name in ("one", "two")]
     fleet.until_joined(2)
-    job = fleet.submit("small", "--count", "120")
+    job = fleet.submit("small", "--count", str(COUNT))
     fleet.until_settled(job, 40)
     fleet.hold_calls(job, 2 * IN_FLIGHT)
     os.kill(_busy(fleet, [worker.pid for worker in workers]), signal.SIGKILL)
@@ -53,9 +53,9 @@ def test_plain_workers_take_over_from_one_that_fell_silent(fleet: Fleet) -> None
     fleet.provider.control(latency_seconds=0.1, latency_sigma=0.4)
 
     status = fleet.until_state(job, "complete")
-    assert status.settled == 120
+    assert status.settled == COUNT
     assert status.reasons == {"again:worker_lost": IN_FLIGHT}
-    assert fleet.billed("billed_calls") == 120 + IN_FLIGHT
+    assert fleet.billed("billed_calls") == COUNT + IN_FLIGHT
     assert fleet.billed() - status.cost_nano_usd == fleet.billed("left_cost_nano_usd") > 0
     assert fleet.redis.hget(keys.model(MODEL), "in_flight") == b"0"
 

@@ -43,7 +43,7 @@ def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fle
     fleet.provide(latency_seconds=0.1)
     worker = fleet.worker(processes=2, concurrency=10)
     fleet.until_joined(2)
-    job = fleet.submit("small", "--count", "150")
+    job = fleet.submit("small", "--count", "400")
     fleet.until_settled(job, 30)
     fleet.hold_calls(job, 20, 50.0)
     worker.send(signal.SIGTERM)
@@ -54,7 +54,7 @@ def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fle
 
     fleet.worker(processes=1)
     status = fleet.until_state(job, "complete")
-    assert status.accepted == 150
+    assert status.accepted == 400
     assert status.cost_nano_usd == fleet.billed() - fleet.billed("left_cost_nano_usd")
     assert status.reasons == {"again:worker_lost": fleet.billed("left_calls")}
 
@@ -67,9 +67,9 @@ def test_answers_that_the_broker_cannot_take_outlive_their_worker(fleet: Fleet) 
     fleet.provide(latency_seconds=0.1)
     worker = fleet.plain_worker("one", 10)
     with redis.Redis.from_url(url) as fleet.redis:
-        job = fleet.submit("small", "--count", "60")
+        job = fleet.submit("small", "--count", "200")
         fleet.until_settled(job, 20)
-        fleet.hold_calls(job, 10, 4.0)
+        fleet.hold_calls(job, 10, 8.0)
     calls = fleet.billed("calls")
     broker.end()
     fleet.until(lambda: fleet.billed("calls") == calls + 10, "the calls have ended")
@@ -81,7 +81,7 @@ def test_answers_that_the_broker_cannot_take_outlive_their_worker(fleet: Fleet) 
     fleet.plain_worker("two", 10)
     with redis.Redis.from_url(url) as fleet.redis:
         status = fleet.until_state(job, "complete")
-    assert status.accepted == fleet.billed("billed_calls") == 60
+    assert status.accepted == fleet.billed("billed_calls") == 200
     assert status.cost_nano_usd == fleet.billed()
     assert status.duplicates == 0
 
