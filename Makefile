@@ -4,7 +4,9 @@ BIN := .venv/bin
 # Where uv is installed it makes the environment in a tenth of the time.
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help env demo test quick lint acceptance clean
+PEERS := curator litellm data_designer
+
+.PHONY: help env demo test quick lint acceptance bench-limits bench-peers clean
 
 help: ## what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,17 @@ lint: env ## formatting, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --package benchmarks
+
+bench-limits: env ## ours beside others: is the limit used, is it kept (ARGS="--quick")
+	@$(BIN)/python -m benchmarks.limits $(ARGS)
+
+bench-peers: ## the others, each in an environment of its own; about 2 GB
+	@for peer in $(PEERS); do \
+		echo "$$peer" && $(PYTHON) -m venv .venv-peers/$$peer && \
+		.venv-peers/$$peer/bin/python -m pip install --quiet --only-binary :all: -r benchmarks/peers/$$peer.txt || \
+		{ echo "$$peer could not be installed; the benchmark says so and goes on without it" >&2; rm -rf .venv-peers/$$peer; }; \
+	done
 
 clean: ## remove the environment and caches (data/ stays)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

@@ -1,9 +1,11 @@
-"""Providers and models: the typed view of models.toml and of the file laid over it."""
+"""Providers and models: the typed view of models.toml and of what is laid over it.
+
+Refreshed prices lie over the built-in file, the user's file (GENFLEET_MODELS) over both.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +13,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import ModelsError, UserError
+from config.money import NANO, Price, to_nano_usd
+from config.prices import FILE, Origin, PriceField, as_models_file, origins, read_prices, valid
 from config.settings import api_key, settings
 
-NANO = 1_000_000_000
+__all__ = [
+    "NANO", "Limits", "Model", "Price", "Provider", "laid_over", "load_models", "model", "models", "prices_file",
+    "read_toml", "to_nano_usd",
+]  # fmt: skip
 BUILT_IN = Path(__file__).with_name("models.toml")
 
 Sampling = Literal["temperature", "top_p", "frequency_penalty", "presence_penalty", "max_tokens"]
@@ -46,32 +53,6 @@ class Provider(_Frozen):
         return api_key(self.api_key_env)
 
 
-class Price(_Frozen):
-    """USD per million tokens."""
-
-    input: Decimal = Field(ge=0)
-    output: Decimal = Field(ge=0)
-    cached_input: Decimal | None = Field(None, ge=0)
-    cache_write: Decimal | None = Field(None, ge=0)
-
-    def nano_usd(self, prompt: int, completion: int, cached: int = 0, written: int = 0) -> int:
-        """The cost in nano-dollars of a call; `cached` and `written` tokens are part of `prompt`."""
-        plain = prompt - cached - written
-        total = (
-            plain * self.input
-            + cached * (self.input if self.cached_input is None else self.cached_input)
-            + written * (self.input if self.cache_write is None else self.cache_write)
-            + completion * self.output
-        )
-        # USD per million tokens is 1,000 nano-dollars per token.
-        return int((total * 1000).to_integral_value(ROUND_HALF_EVEN))
-
-    def worst_nano_usd(self) -> tuple[int, int]:
-        """The most that one prompt token and one completion token can cost, in nano-dollars, rounded up."""
-        dearest = max(self.input, self.cached_input or self.input, self.cache_write or self.input)
-        return _ceiling(dearest * 1000), _ceiling(self.output * 1000)
-
-
 class Limits(_Frozen):
     """What the fleet may use of a model; None is no limit."""
 
@@ -88,21 +69,14 @@ class Model(_Frozen):
     context_window: int = Field(gt=0)
     max_output_tokens: int = Field(gt=0)
     price: Price
+    price_from: dict[PriceField, Origin] = {}
+    """Where each price is from; no file sets it."""
     limits: Limits = Limits()
     token_counting: Literal["actual", "reserved"] = "actual"
     structured_output: Literal["json_schema", "json_object", "none"] = "none"
     sampling: frozenset[Sampling] = frozenset()
     temperature_range: tuple[float, float] = (0.0, 2.0)
     prompt_caching: Literal["cache_control", "automatic", "none"] = "automatic"
-
-
-def _ceiling(amount: Decimal) -> int:
-    return int(amount.to_integral_value(ROUND_CEILING))
-
-
-def to_nano_usd(usd: float | str | Decimal) -> int:
-    """Dollars, as a provider or a person writes them, in whole nano-dollars."""
-    return int((Decimal(str(usd)) * NANO).to_integral_value(ROUND_HALF_EVEN))
 
 
 def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -130,15 +104,17 @@ def read_toml(path: Path, error: type[UserError]) -> dict[str, Any]:
         raise error(f"{path}: cannot be read: {problem.strerror}.") from None
 
 
-def load_models(over: Path | None = None) -> dict[str, Model]:
-    """The built-in models with the file `over` laid over them, by id.
+def load_models(over: Path | None = None, refreshed: Path | None = None) -> dict[str, Model]:
+    """The built-in models, with the prices in `refreshed` and then the file `over` laid over them, by id.
 
     Raises:
-        ModelsError: every problem of the two files, one sentence each.
+        ModelsError: every problem of the files, one sentence each.
     """
-    raw = read_toml(BUILT_IN, ModelsError)
-    if over is not None:
-        raw = laid_over(raw, read_toml(over, ModelsError))
+    built_in = read_toml(BUILT_IN, ModelsError)
+    since = built_in.pop("prices_as_of")
+    own = {} if over is None else read_toml(over, ModelsError)
+    prices = {} if refreshed is None else valid(read_prices(refreshed), laid_over(built_in, own))
+    raw = laid_over(laid_over(built_in, as_models_file(prices)), own)
     where = over or BUILT_IN
     problems: list[str] = []
     providers: dict[str, Provider] = {}
@@ -156,8 +132,9 @@ def load_models(over: Path | None = None) -> dict[str, Model]:
             problems.append(f'models."{name}".provider: "{provider}" is not one of {sorted(declared)}.')
         if provider not in providers:
             continue
+        known = {"name": name, "provider": providers[provider]}
         try:
-            models[name] = Model(**{**table, "name": name, "provider": providers[provider]})
+            models[name] = Model(**{**table, **known, "price_from": origins(name, built_in, since, prices, own)})
         except ValidationError as error:
             problems += _sentences(error, f'models."{name}"')
     problems += [f'"{name}": unknown table.' for name in raw if name not in ("providers", "models")]
@@ -188,8 +165,13 @@ def _shown(problem: Any) -> str:
 
 @lru_cache(maxsize=1)
 def models() -> dict[str, Model]:
-    """The models of this process, by id."""
-    return load_models(settings().models_file)
+    """The models of this process, by id; prices as they were when it first asked."""
+    return load_models(settings().models_file, prices_file())
+
+
+def prices_file() -> Path:
+    """Where refreshed prices are kept."""
+    return settings().data / FILE
 
 
 def model(name: str) -> Model:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from config.models import Model
+from config.models import model as known
 from config.recipe import Recipe
 
 #: Bytes that a provider's own wrapping of a request may add to what we count, such as role markers.
@@ -19,19 +20,27 @@ def build(
     items: int,
     fraction: float = 0.0,
     max_tokens: int | None = None,
+    most_nano_usd: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """The request for `items` examples with these variables, at that fraction of the job.
 
     Args:
         max_tokens: how many the answer may have, where that is less than the recipe says.
+        most_nano_usd: what a prompt and a completion token may cost; by default what the candidates' prices say.
 
     Raises:
         RecipeError: the prompt cannot be rendered with these variables.
+        ModelsError: a fallback is not known, and so neither is its price.
     """
     name, schema = recipe.checked_output.request_schema(items)
     system = recipe.system.strip()
     request: dict[str, Any] = {"model": model.name}
     extra: dict[str, Any] = {}
+    if model.provider.flavour == "openrouter":
+        most = most_nano_usd or _dearest([model, *map(known, recipe.fallbacks)])
+        # A model's providers differ in price, and OpenRouter goes to a dearer one when the others are busy: it is told
+        # the prices that the budget is reserved by, in USD per million tokens, without what writing a cache adds.
+        extra["provider"] = {"max_price": {"prompt": most[0] / 1000, "completion": most[1] / 1000}}
     if model.structured_output == "json_schema":
         request["response_format"] = {
             "type": "json_schema",
@@ -39,7 +48,7 @@ def build(
         }
         if model.provider.flavour == "openrouter":
             # Without it OpenRouter takes response_format as a wish and drops it where a provider has none.
-            extra["provider"] = {"require_parameters": True}
+            extra["provider"]["require_parameters"] = True
     else:
         if model.structured_output == "json_object":
             request["response_format"] = {"type": "json_object"}
@@ -56,6 +65,11 @@ def build(
     if recipe.fallbacks:
         extra["models"] = [recipe.model, *recipe.fallbacks]
     return request | ({"extra_body": extra} if extra else {})
+
+
+def _dearest(candidates: list[Model]) -> tuple[int, int]:
+    prices = [candidate.price.plain_nano_usd() for candidate in candidates]
+    return max(price[0] for price in prices), max(price[1] for price in prices)
 
 
 def _cached(system: str, model: Model) -> str | list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,9 +44,11 @@ class Settings(BaseSettings):
     recipes_folder: Path | None = Field(None, alias="GENFLEET_RECIPES")
     data: Path = Field(Path("data"), alias="GENFLEET_DATA")
     queue_depth: int = Field(10_000, alias="GENFLEET_QUEUE_DEPTH", ge=100)
-    """Examples waiting in a model's queue above which a producer waits."""
+    """Examples waiting in a job's queue above which its producer waits."""
     grace_seconds: float = Field(60, alias="GENFLEET_GRACE_SECONDS", ge=0, le=600)
     """How long a worker that is told to stop lets calls in flight finish."""
+    budget_usd: Decimal | None = Field(None, alias="GENFLEET_BUDGET_USD", gt=0, allow_inf_nan=False)
+    """The most that the whole fleet may spend in a day (UTC), in dollars."""
     flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
 
     @field_validator("redis_url")
@@ -87,6 +90,7 @@ def settings() -> Settings:
 
 _SHOWN = {
     "MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "GENFLEET_QUEUE_DEPTH", "GENFLEET_GRACE_SECONDS",
+    "GENFLEET_BUDGET_USD",
 }  # fmt: skip
 _NOT_UTF8 = ".env is not UTF-8 text; save it as UTF-8."
 

@@ -10,7 +10,13 @@ import typer
 from kombu.exceptions import OperationalError
 
 from config.errors import UserError
-from console.commands import demo, follow, jobs, look, run, serve
+
+try:
+    from console.commands import demo, estimate, follow, jobs, look, models, run, serve, usage
+except UserError as error:
+    # Each model has its task, so a models file that cannot be used shows before any command runs.
+    print(error, file=sys.stderr)
+    sys.exit(2)
 
 app = typer.Typer(
     name="genfleet",
@@ -20,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A fleet that generates datasets with language models, inside the provider's limits and your budget.",
 )
-for group in (demo, run, follow, jobs, look, serve):
+for group in (demo, run, estimate, follow, jobs, models, look, usage, serve):
     group.register(app)
 
 

@@ -143,6 +143,7 @@ def run_here(
     planned: Plan,
     *,
     budget_usd: float | None,
+    priority: float | None = None,
     processes: int | None,
     concurrency: int,
     progress: Progress,
@@ -159,7 +160,7 @@ def run_here(
         collector = Collector(redis, job, job_folder(job))
         stack.callback(collector.stop)
         collector.start()
-        if not submission.start(redis, planned, budget_usd):
+        if not submission.start(redis, planned, budget_usd, priority):
             progress.say(f"{job} is complete already: its results are in {job_folder(job)}.")
         else:
             count = processes

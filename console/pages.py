@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from config.models import models
 from console.progress import dollars, span
 from console.tables import limits_row
-from console.usage import attempts_over_time, usage_of
+from console.usage import attempts_over_time, summary_of, usage_of
+from console.usage_text import table
 from ledger import fleet, jobs
 from ledger.connection import Redis
 from ledger.jobs import Status
@@ -22,6 +23,7 @@ from ledger.parts import Parts
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _JOBS_SHOWN = 50
+_WIDTH = 112  # characters of a table that a page has room for
 
 _jinja = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 _jinja.globals.update(dollars=dollars, span=span)
@@ -50,16 +52,21 @@ def report_page(status: Status, directory: Path) -> str:
         {"id": one["id"], "text": json.dumps(one["output"], ensure_ascii=False, indent=1)}
         for one in islice(Parts(directory).iterate("accepted"), 3)
     ]
+    summary = summary_of(directory)
     return _rendered(
         "report.html",
         job=status,
         now=datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         pictures=_pictures(directory),
         tables=[
-            ("Attempts by outcome", usage_of(directory, "outcome")),
-            ("By recipe", usage_of(directory, "recipe")),
-            ("By model that answered", usage_of(directory, "model")),
-            ("By hour", usage_of(directory, "hour")),
+            (title, *table(rows, _WIDTH))
+            for title, rows in (
+                ("By outcome", usage_of(directory, "outcome")),
+                ("Errors by reason", summary.groups["reason"]),
+                ("By recipe", summary.groups["recipe"]),
+                ("By model that answered", usage_of(directory, "answered_by")),
+                (f"By {summary.step}, UTC", summary.groups["time"]),
+            )
         ],
         examples=examples,
     )

@@ -30,5 +30,13 @@ def limits_row(redis: Redis, model: str) -> list[str]:
     """A model's limits in force and their use at this moment, as cells."""
     now, use = limits.read(redis, model), limits.use(redis, model)
     figures = (now.requests_per_minute, now.tokens_per_minute, now.concurrent_requests)
-    shown = ("-" if figure is None else f"{figure:,.0f}" for figure in figures)
-    return [model, *shown, str(use.in_flight), str(use.refused), f"{use.factor:.0%}"]
+    shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
+    if use.told.requests_per_minute or use.told.tokens_per_minute:
+        told = (use.told.requests_per_minute, use.told.tokens_per_minute)
+        shown = [
+            f"{cell} (told {limit:,.0f})" if limit else cell for cell, limit in zip(shown, (*told, None), strict=True)
+        ]
+    if use.guessed is not None:
+        shown[0] = f"about {use.guessed * use.share:,.0f} (learned)"
+    minute = f"{use.requests:,} req, {use.tokens:,} tok"
+    return [model, *shown, str(use.in_flight), minute, str(use.refused), f"{use.share:.0%}"]

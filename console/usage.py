@@ -1,104 +1,94 @@
-"""What was used: a query over the attempts that were collected, through DuckDB."""
+"""What was used: requests, tokens, cost, errors and latency of the attempts that were collected."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import duckdb
 
 from config.errors import UserError
+from console.usage_query import GROUPS, Attempts, Row, ask
 
-_GROUPS = {
-    "model": "coalesce(answered_by, model)",
-    "recipe": "recipe",
-    "hour": """strftime(time_bucket(INTERVAL '1 hour', "at"), '%Y-%m-%d %H:00')""",
-    "day": """strftime("at", '%Y-%m-%d')""",
-    "week": """strftime("at", '%G-W%V')""",
-    "outcome": "outcome || coalesce(' ' || reason, '')",
-    "job": "job",
-}
-_COLUMNS = {
-    "job": "VARCHAR",
-    "at": "TIMESTAMP",
-    "outcome": "VARCHAR",
-    "reason": "VARCHAR",
-    "recipe": "VARCHAR",
-    "model": "VARCHAR",
-    "answered_by": "VARCHAR",
-    "prompt_tokens": "BIGINT",
-    "completion_tokens": "BIGINT",
-    "cached_tokens": "BIGINT",
-    "cost_nano_usd": "BIGINT",
-    "latency_seconds": "DOUBLE",
-}
+_STEPS = {"hour": timedelta(days=2), "day": timedelta(days=62), "week": timedelta.max}
+_LATENCIES = 20_000
 
 
-def usage_of(jobs: Path, by: str) -> list[dict[str, Any]]:
-    """One row per group, in order: requests, tokens, cost in USD, failures and latency percentiles in seconds.
+@dataclass(frozen=True)
+class Summary:
+    """All attempts in figures: `model`, `recipe`, `time` and `reason` are rows of `usage_of`, costly or many first.
+
+    The rows of `time` stand under "time", in steps of `step`; those of `reason` are of attempts that have one.
+    `guessed` is how many attempts of an earlier version were taken for one example each.
+    """
+
+    first: datetime | None
+    last: datetime | None
+    jobs: int
+    guessed: int
+    step: str
+    totals: Row
+    groups: dict[str, list[Row]]
+
+
+def usage_of(folder: Path, by: str, since: datetime | None = None) -> list[Row]:
+    """One row per group: the group under the name `by`, then MEASURES and DERIVED.
+
+    Groups of time are in their order, outcomes and reasons by their attempts, all others by their cost.
 
     Args:
-        jobs: the folder that holds the jobs' folders, or that of one job.
-        by: one of the keys of the table above.
+        folder: the folder that holds the jobs' folders, or that of one job.
+        by: one of GROUPS.
+        since: attempts that ended earlier are left out; UTC, without a time zone.
 
     Raises:
-        UserError: `by` names no grouping.
+        UserError: `by` names no grouping, a part is damaged, or there is not enough memory.
     """
-    if by not in _GROUPS:
-        raise UserError(f'by: "{by}" is not one of {", ".join(_GROUPS)}.')
-    files = _attempts(jobs)
-    if not files:
-        return []
-    query = f"""
-        SELECT {_GROUPS[by]} AS "{by}",
-               count(*) AS requests,
-               count(*) FILTER (outcome = 'accepted') AS accepted,
-               count(*) FILTER (outcome = 'rejected') AS rejected,
-               count(*) FILTER (outcome IN ('again', 'unknown')) AS failed,
-               sum(prompt_tokens)::BIGINT AS prompt_tokens,
-               sum(completion_tokens)::BIGINT AS completion_tokens,
-               round(coalesce(sum(cost_nano_usd), 0) / 1e9, 6) AS cost_usd,
-               round(quantile_cont(latency_seconds, 0.5), 2) AS p50_s,
-               round(quantile_cont(latency_seconds, 0.9), 2) AS p90_s,
-               round(quantile_cont(latency_seconds, 0.99), 2) AS p99_s
-        FROM read_json($files, format = 'newline_delimited', columns = {_COLUMNS})
-        GROUP BY 1 ORDER BY 1
-    """  # noqa: S608  the group is one of the table above
-    with duckdb.connect() as connection:
-        found = connection.execute(query, {"files": files})
-        names = [column[0] for column in found.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    if by not in GROUPS:
+        raise UserError(f'by: "{by}" is not one of {", ".join(GROUPS)}.')
+    return ask(folder, since, lambda attempts: attempts.by(by))
+
+
+def summary_of(folder: Path, since: datetime | None = None) -> Summary:
+    """All attempts in figures; arguments and errors as of `usage_of`."""
+
+    def summary(attempts: Attempts) -> Summary:
+        ((first, last, jobs, guessed),) = attempts.rows(
+            'SELECT min("at"), max("at"), count(DISTINCT job), count(*) FILTER (guessed) FROM attempts'
+        )
+        span = last - first if first else timedelta()
+        step = next(name for name, most in _STEPS.items() if span <= most)
+        groups = {
+            "model": attempts.by("model"),
+            "recipe": attempts.by("recipe"),
+            "time": attempts.by(step, "time"),
+            "reason": [row for row in attempts.by("reason") if row["reason"] is not None],
+        }
+        return Summary(first, last, jobs, guessed, step, attempts.totals(), groups)
+
+    return ask(folder, since, summary)
 
 
 def attempts_over_time(job: Path) -> tuple[list[tuple[float, float, float, float]], list[float]]:
     """A job's calls in some sixty steps of time, and the latencies of its calls in seconds.
 
     Each step is (seconds since the first call ended, accepted per second, others per second, cost so far in USD).
+    Of more than 20,000 latencies it is a sample. Raises UserError as `usage_of` does.
     """
-    files = _attempts(job)
-    if not files:
-        return [], []
-    query = f"""
-        WITH calls AS (
-            SELECT epoch("at") - min(epoch("at")) OVER () AS t, outcome, coalesce(cost_nano_usd, 0) / 1e9 AS cost
-            FROM read_json($files, format = 'newline_delimited', columns = {_COLUMNS})
-        ), step AS (SELECT greatest(1, ceil(max(t) / 60)) AS s FROM calls)
-        SELECT (floor(t / s) + 1) * s AS at_second, count(*) FILTER (outcome = 'accepted') / s,
-               count(*) FILTER (outcome != 'accepted') / s, sum(sum(cost)) OVER (ORDER BY (floor(t / s) + 1) * s)
-        FROM calls, step GROUP BY at_second, s ORDER BY at_second
-    """  # noqa: S608  the columns are the table above
-    sample = f"""
-        SELECT latency_seconds FROM read_json($files, format = 'newline_delimited', columns = {_COLUMNS})
-        WHERE latency_seconds IS NOT NULL USING SAMPLE 20000 ROWS
-    """  # noqa: S608
-    with duckdb.connect() as connection:
-        steps = connection.execute(query, {"files": files}).fetchall()
-        latencies = [row[0] for row in connection.execute(sample, {"files": files}).fetchall()]
-    return steps, latencies
 
+    def steps(attempts: Attempts) -> tuple[list[tuple[float, float, float, float]], list[float]]:
+        found = attempts.rows("""
+            WITH span AS (
+                SELECT min("at") AS start, greatest(1, ceil(epoch(max("at") - min("at")) / 60)) AS s FROM attempts
+            ), step AS (
+                SELECT (floor(epoch("at" - start) / s) + 1) * s AS t, s, count(*) FILTER (outcome = 'accepted') AS good,
+                       count(*) AS calls, coalesce(sum(cost_nano_usd), 0) / 1e9 AS cost
+                FROM attempts, span WHERE "at" IS NOT NULL GROUP BY ALL
+            )
+            SELECT t, good / s, (calls - good) / s, sum(cost) OVER (ORDER BY t) FROM step ORDER BY t
+        """)
+        sample = (
+            f"SELECT latency_seconds FROM attempts WHERE latency_seconds IS NOT NULL USING SAMPLE {_LATENCIES} ROWS"  # noqa: S608
+        )
+        return [(row[0], row[1], row[2], row[3]) for row in found], [row[0] for row in attempts.rows(sample)]
 
-def _attempts(folder: Path) -> list[str]:
-    """The files of attempts of a job's folder, or of a folder of such folders."""
-    return sorted(
-        str(path) for pattern in ("attempts", "*/attempts") for path in folder.glob(f"{pattern}/part-*.jsonl")
-    )
+    return ask(job, None, steps)

@@ -138,15 +138,12 @@ def create(redis: Redis, job: str, spec: Spec, model: Model, dearest: list[Model
 
     `dearest` are all models that may answer: money is reserved at the highest price among them.
     """
-    price_in, price_out = (max(m.price.worst_nano_usd()[side] for m in dearest) for side in (0, 1))
     fields = {
         "model": model.name,
         "recipe": spec.recipe_name,
         "total": spec.total,
         "units": units,
         "cursor": 0,
-        "price_in": price_in,
-        "price_out": price_out,
         "created_at": int(time.time() * 1e6),
         "state": "running",
     }
@@ -154,9 +151,26 @@ def create(redis: Redis, job: str, spec: Spec, model: Model, dearest: list[Model
     with redis.pipeline(transaction=True) as pipe:
         for name, value in fields.items():
             pipe.hsetnx(keys.job(job), name, value)
+        # Prices are those of the latest submission: they may have changed since the first.
+        pipe.hset(keys.job(job), mapping=_prices(dearest))
         pipe.set(keys.job(job, "spec"), spec.model_dump_json(by_alias=True), nx=True)
         pipe.zadd(keys.JOBS, {job: time.time()}, nx=True)
         return bool(pipe.execute()[0])
+
+
+def _prices(models: list[Model]) -> dict[str, int]:
+    """Nano-dollars per token, the highest among these models."""
+
+    def highest(prices: list[tuple[int, int]], side: int) -> int:
+        return max(price[side] for price in prices)
+
+    worst, plain = [m.price.worst_nano_usd() for m in models], [m.price.plain_nano_usd() for m in models]
+    return {
+        "price_in": highest(worst, 0),
+        "price_out": highest(worst, 1),
+        "plain_in": highest(plain, 0),
+        "plain_out": highest(plain, 1),
+    }
 
 
 def spec_key(job: str) -> str:
@@ -177,15 +191,23 @@ def ids(redis: Redis) -> list[str]:
     return [job.decode() for job in redis.zrevrange(keys.JOBS, 0, -1)]
 
 
-def running(redis: Redis) -> dict[str, str]:
-    """The jobs that run, with the model of each."""
+@dataclass(frozen=True)
+class Running:
+    """What a worker must know of a job to take its tasks: the model, and the share of it that is the job's."""
+
+    model: str
+    weight: float
+
+
+def running(redis: Redis) -> dict[str, Running]:
+    """The jobs that run."""
     names = ids(redis)
     with redis.pipeline() as pipe:
         for name in names:
-            pipe.hmget(keys.job(name), "state", "model")
+            pipe.hmget(keys.job(name), "state", "model", "weight")
         return {
-            name: model.decode()
-            for name, (state, model) in zip(names, pipe.execute(), strict=True)
+            name: Running(model.decode(), float(weight or 1))
+            for name, (state, model, weight) in zip(names, pipe.execute(), strict=True)
             if state == b"running"
         }
 
@@ -246,6 +268,11 @@ def set_state(redis: Redis, job: str, state: State, note: str | None = None) -> 
     """Gives the job a state; complete jobs keep theirs, and one whose every task is settled is complete."""
     script = redis.register_script(_SET_STATE)
     script(keys=[keys.job(job), keys.job(job, "todo")], args=[state, note or ""])
+
+
+def set_weight(redis: Redis, job: str, weight: float) -> None:
+    """Sets the job's share of a model that several jobs want: twice the weight is twice the calls."""
+    redis.hset(keys.job(job), "weight", str(weight))
 
 
 def set_budget(redis: Redis, job: str, nano_usd: int | None) -> None:

@@ -4,6 +4,8 @@ PREFIX = "genfleet:"
 JOBS = f"{PREFIX}jobs"
 WORKERS = f"{PREFIX}workers"
 JANITOR = f"{PREFIX}janitor"
+BUDGET = f"{PREFIX}budget"
+"""The fleet's books of the day: the most it may spend, what it has spent, reserved, and what is unknown."""
 
 
 def job(job_id: str, part: str = "") -> str:
@@ -14,6 +16,16 @@ def job(job_id: str, part: str = "") -> str:
 def model(name: str) -> str:
     """A model's limits and bucket levels."""
     return f"{PREFIX}model:{name}"
+
+
+def window(model_name: str) -> str:
+    """What was admitted of a model in each tenth of a second of the last minute."""
+    return f"{PREFIX}window:{model_name}"
+
+
+def waiting(model_name: str) -> str:
+    """The lines of all workers that were told to wait for a model, and when their turn is."""
+    return f"{PREFIX}waiting:{model_name}"
 
 
 def learned(model_name: str, recipe: str = "") -> str:

@@ -18,19 +18,29 @@ DEAD_AFTER_SECONDS = 15.0
 _CONNECTIONS = 64
 
 
+_PARTS = {"settle": ("common", "means", "refusals", "settle")}
+
+
 def script_text(name: str) -> str:
-    """The text of one of the ledger's Lua scripts."""
-    return Path(__file__).with_name(f"{name}.lua").read_text("utf-8")
+    """The text of one of the ledger's Lua scripts, admit, settle or reap, with the parts that it is made of."""
+    parts = _PARTS.get(name, ("common", name))
+    return "\n".join(Path(__file__).with_name(f"{part}.lua").read_text("utf-8") for part in parts)
 
 
 @dataclass(frozen=True)
 class Grant:
-    """The call may be made: the example's todo item, which attempt this is, and what was reserved."""
+    """The call may be made: the example's todo item, which attempt this is, and what was reserved.
+
+    `then` says when the next of the same line may ask; None where it was not asked for, or may ask at once.
+    """
 
     item: dict[str, Any]
     attempt: int
     expected_tokens: int
     max_tokens: int
+    most_nano_usd: tuple[int, int] | None = None
+    """What a prompt and a completion token may cost: the prices that the budget is reserved by."""
+    then: Wait | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,11 @@ class Wait:
 
     milliseconds: int
     binds: str
+
+    @property
+    def ends_with_settlement(self) -> bool:
+        """Whether what binds comes free when a call is settled, and not by the passing of time."""
+        return self.binds in ("concurrent", "budget")
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,13 @@ class Settlement(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    latency: float | None = None
+    """Seconds, of a call that was answered."""
     retry_after_ms: int | None = None
-    """After a 429: how long the whole fleet leaves the model alone."""
+    """After a 429: how long the whole fleet leaves the model alone; 0 where the provider did not say."""
+    told_rpm: float | None = None
+    """The limit on requests per minute that the provider named with its answer, and that on tokens."""
+    told_tpm: float | None = None
     stop: str | None = None
     """The state to give the job, where the error concerns all of it."""
     note: str | None = None
@@ -90,8 +110,10 @@ class Leases:
         self._admit = self._redis.register_script(script_text("admit"))
         self._settle = self._redis.register_script(script_text("settle"))
 
-    async def admit(self, job: str, model: str, unit: int, token: str) -> Grant | Wait | Drop:
+    async def admit(self, job: str, model: str, unit: int, token: str, *, more: bool = False) -> Grant | Wait | Drop:
         """Asks for a lease on `unit` of `job`; asking again with the same token gives the same lease.
+
+        With `more`, others of the job wait behind this one: a grant says when the next of them may ask.
 
         Raises:
             redis.RedisError: the broker is away; nothing is known of the lease.
@@ -102,12 +124,26 @@ class Leases:
                 *(keys.job(job, part) for part in ("tries", "lost", "unknown")),
                 keys.WORKERS,
                 keys.worker(self.worker),
+                keys.window(model),
+                keys.waiting(model),
+                keys.BUDGET,
             ],
-            args=[unit, token, self.worker, job, keys.learned(model), int(DEAD_AFTER_SECONDS * 1000)],
+            args=[
+                unit,
+                token,
+                self.worker,
+                job,
+                keys.learned(model),
+                int(DEAD_AFTER_SECONDS * 1000),
+                "more" if more else "",
+            ],
         )
         kind = reply[0]
         if kind == b"go":
-            return Grant(json.loads(reply[1]), int(reply[2]), int(reply[3]), int(reply[4]))
+            _, item, attempt, expected, cap, plain_in, plain_out, milliseconds, binds = reply
+            then = Wait(int(milliseconds), binds.decode()) if int(milliseconds) else None
+            most = (int(plain_in), int(plain_out)) if plain_in else None
+            return Grant(json.loads(item), int(attempt), int(expected), int(cap), most, then)
         if kind == b"wait":
             return Wait(int(reply[1]), reply[2].decode())
         return Drop(reply[1].decode())
@@ -131,6 +167,8 @@ class Leases:
             keys=[
                 *self._keys(job, model),
                 *(keys.job(job, part) for part in ("tries", "lost", "unknown", "rejected", "reasons", "results")),
+                keys.window(model),
+                keys.BUDGET,
             ],
             args=[
                 unit,

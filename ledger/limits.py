@@ -1,4 +1,4 @@
-"""The fleet's limits on each model: declared by models.toml, changed live by people."""
+"""The fleet's limits on each model: declared by models.toml, told by providers, changed live by people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from ledger import keys
 from ledger.connection import Redis
 
 _FIELDS = {"requests_per_minute": "rpm", "tokens_per_minute": "tpm", "concurrent_requests": "concurrent"}
+
+# What was learned of the old limits by refusals is void under new ones, and the minute is counted anew: a lower limit
+# holds for the calls that it was in force for.
+_LEARNED = ("cut", "factor", "share", "since", "refused_since", "guess_rpm", "tried", "tried_since", "immune")
+_MINUTE = ("minute_requests", "minute_tokens", "tail")
 
 
 def declare(redis: Redis, model: Model) -> None:
@@ -33,14 +38,17 @@ def declare(redis: Redis, model: Model) -> None:
 
 def change(redis: Redis, model: str, limits: dict[str, Any]) -> None:
     """Sets the limits named in `limits` (fields of `config.models.Limits`); None takes a limit away."""
-    with redis.pipeline() as pipe:
+    before = read(redis, model).model_dump()
+    if all(before[name] == value for name, value in limits.items()):
+        return
+    with redis.pipeline(transaction=True) as pipe:
         for name, value in limits.items():
             if value is None:
                 pipe.hdel(keys.model(model), _FIELDS[name])
             else:
                 pipe.hset(keys.model(model), _FIELDS[name], str(value))
-        # A changed limit is a new truth: what was learned of the old one by 429s is void.
-        pipe.hset(keys.model(model), "factor", "1")
+        pipe.hdel(keys.model(model), *_LEARNED, *_MINUTE)
+        pipe.delete(keys.window(model))
         pipe.execute()
 
 
@@ -57,14 +65,40 @@ def read(redis: Redis, model: str) -> Limits:
 
 @dataclass(frozen=True)
 class Use:
-    """How a model is used at this moment: calls in flight, 429s so far, the share of the limit that is used."""
+    """How a model is used at this moment.
+
+    Attributes:
+        in_flight: calls.
+        refused: 429s so far.
+        share: of the limit that refusals have left in use; of `guessed` where no limit is known.
+        requests, tokens: admitted in the last minute, as far as calls have asked since.
+        told: the limits that the provider named with its answers.
+        guessed: requests per minute, learned from refusals where nobody has named a limit.
+    """
 
     in_flight: int
     refused: int
-    factor: float
+    share: float
+    requests: int
+    tokens: int
+    told: Limits
+    guessed: float | None
 
 
 def use(redis: Redis, model: str) -> Use:
     """How the model is used at this moment."""
-    in_flight, refused, factor = redis.hmget(keys.model(model), ["in_flight", "refused", "factor"])
-    return Use(int(in_flight or 0), int(refused or 0), float(factor or 1))
+    names = ("in_flight", "refused", "share", "minute_requests", "minute_tokens", "told_rpm", "told_tpm", "guess_rpm")
+    in_flight, refused, share, requests, tokens, rpm, tpm, guess = redis.hmget(keys.model(model), names)
+    told = Limits(
+        requests_per_minute=float(rpm) if rpm else None,
+        tokens_per_minute=float(tpm) if tpm else None,
+    )
+    return Use(
+        int(in_flight or 0),
+        int(refused or 0),
+        float(share or 1),
+        int(requests or 0),
+        int(tokens or 0),
+        told,
+        float(guess) if guess else None,
+    )

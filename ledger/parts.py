@@ -1,6 +1,9 @@
 """The results of a job on disk: part files that a crash can neither tear, lose nor double.
 
-`directory/{accepted,rejected,attempts}/part-<first>-<last>.jsonl`, named after the stream entries they cover.
+`directory/{accepted,rejected}/part-<first>-<last>.jsonl` and `directory/attempts/part-<first>-<last>.parquet`,
+named after the stream entries they cover. Attempts are rows of a fixed table, so that usage is a query over them;
+examples are texts of any shape. Attempts of an earlier version, in JSON lines, count and are read as well.
+
 The greatest `last` among a kind's parts is that kind's cursor: entries up to it are not written again. So the
 caller writes, then trims the stream, and may be killed anywhere in between. A kind without rows in a batch gets
 no part and its cursor stays behind; that is harmless, because the stream is trimmed only when every kind is
@@ -12,26 +15,38 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 from uuid import uuid4
 
-from config.errors import UserError
-from ledger.part_files import Part, StreamId, list_parts, remove_leftovers, sync_folder, write_part
-from ledger.part_merge import merge, worth_merging
+from ledger.attempt_files import AttemptFiles
+from ledger.attempt_rows import NoAttempt, row_of
+from ledger.part_files import (
+    Format,
+    Part,
+    PartDamaged,
+    PartsError,
+    StreamId,
+    list_parts,
+    remove_leftovers,
+    sync_folder,
+    write_part,
+)
+from ledger.part_lines import Lines
+from ledger.part_merge import compact
 from ledger.storable import json_line
+
+__all__ = ["KINDS", "Entry", "Kind", "Parts", "PartsBusy", "PartsError"]
 
 Kind = Literal["accepted", "rejected", "attempts"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Entry = tuple[str, bytes, bytes]  # stream id, attempt, examples
 
+_FORMATS: dict[Kind, Format] = {"accepted": Lines(), "rejected": Lines(), "attempts": AttemptFiles()}
 _OUTCOMES: dict[str, Kind] = {"accepted": "accepted", "rejected": "rejected"}
 _WRITER = "writer.lock"
 _READERS = "readers.lock"
-
-
-class PartsError(UserError):
-    """The part files cannot be written or read; nothing was removed from the stream."""
 
 
 class PartsBusy(PartsError):
@@ -48,6 +63,7 @@ class Parts:
         self._writer: IO[str] | None = None
         self._parts: dict[Kind, list[Part]] = {}
         self._counts: dict[Path, int] = {}
+        self._damaged: set[Path] = set()
 
     def open(self) -> None:
         """Become the only writer and clear what a crash left behind; a second call does nothing.
@@ -94,56 +110,55 @@ class Parts:
         """
         self.open()
         ids = [StreamId.parse(entry[0]) for entry in entries]
-        lines: dict[Kind, list[bytes]] = {kind: [] for kind in KINDS}
+        rows: dict[Kind, list[Any]] = {kind: [] for kind in KINDS}
         for stream_id, entry in zip(ids, entries, strict=True):
             wanting = [kind for kind in KINDS if stream_id > self._cursor(kind)]
             for kind, row in _rows(entry) if wanting else ():
                 if kind in wanting:
-                    lines[kind].append(json_line(row))
-        for kind in KINDS:
-            if lines[kind]:
+                    rows[kind].append(row)
+        for kind, form in _FORMATS.items():
+            if rows[kind]:
                 first = next(stream_id for stream_id in ids if stream_id > self._cursor(kind))
                 with self._writing():
-                    part = write_part(self.directory / kind, first, ids[-1], lines[kind])
+                    fill = partial(form.write, rows=rows[kind])
+                    part = write_part(self.directory / kind, first, ids[-1], form.ending, fill)
                 self._parts[kind].append(part)
-                self._counts[part.path] = len(lines[kind])
-        return len(lines["accepted"]) + len(lines["rejected"])
+                self._counts[part.path] = len(rows[kind])
+        return len(rows["accepted"]) + len(rows["rejected"])
 
     def compact(self, least: int = 16) -> int:
         """Merge the newest parts of a kind once `least` of them are worth it; return how many went.
 
-        Merging is a convenience: it is put off while someone reads, or when the disk refuses.
+        Merging is a convenience: it is put off while someone reads, or when the disk refuses, and a part that is
+        damaged stays as it is, for who reads it next to be told.
         """
         self.open()
         gone = 0
         with suppress(OSError), (self.directory / _READERS).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for kind, parts in self._parts.items():
-                small = worth_merging(parts)
-                if len(small) >= max(2, least):
-                    parts[-len(small) :] = [merge(self.directory / kind, small)]
-                    gone += len(small)
+                try:
+                    gone += compact(self.directory / kind, parts, _FORMATS[kind], least, self._damaged)
+                except PartDamaged as error:
+                    self._damaged.add(error.path)
         return gone
 
     def count(self, kind: Kind) -> int:
         """The number of rows of a kind. Raises PartsError."""
         with self.reading(kind) as paths, self._reading():
-            return sum(self._count(path) for path in paths)
+            return sum(self._count(kind, path) for path in paths)
 
     def iterate(self, kind: Kind, skip: int = 0) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a kind in the stream's order but for the first `skip`, one in memory at a time.
+        """Yield the rows of a kind in the stream's order but for the first `skip`, few in memory at a time.
 
         The order never changes and new rows come last: who has seen n rows goes on with skip=n. Raises PartsError.
         """
         with self.reading(kind) as paths, self._reading():
             for path in paths:
-                if skip and skip >= self._count(path):
-                    skip -= self._count(path)
+                if skip and skip >= (count := self._count(kind, path)):
+                    skip -= count
                     continue
-                with path.open("rb") as file:
-                    for number, line in enumerate(file, 1):
-                        if number > skip:
-                            yield _row(line, path, number)
+                yield from _FORMATS[kind].rows(path, skip)
                 skip = 0
 
     @contextmanager
@@ -162,10 +177,9 @@ class Parts:
         parts = self._parts[kind]
         return parts[-1].last if parts else StreamId(0, 0)
 
-    def _count(self, path: Path) -> int:
+    def _count(self, kind: Kind, path: Path) -> int:
         if path not in self._counts:
-            with path.open("rb") as file:
-                self._counts[path] = sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
+            self._counts[path] = _FORMATS[kind].count(path)
         return self._counts[path]
 
     @contextmanager
@@ -198,21 +212,18 @@ def _identity(writer: IO[str]) -> str:
 
 
 def _rows(entry: Entry) -> Iterator[tuple[Kind, Any]]:
-    stream_id, attempt, examples = entry
+    stream_id, attempt, listed = entry
     try:
-        yield "attempts", json.loads(attempt)
-        for example in json.loads(examples):
-            yield _OUTCOMES[example["outcome"]], example
+        examples = [(_OUTCOMES[example["outcome"]], example) for example in json.loads(listed)]
+        kinds = [kind for kind, _ in examples]
+        # Counted here and not where the record is made: an attempt whose examples another one had settled has none.
+        numbers = {"accepted": kinds.count("accepted"), "rejected": kinds.count("rejected")}
+        yield "attempts", row_of(json.loads(attempt) | numbers)
+        for kind, example in examples:
+            yield kind, json_line(example)
     except (ValueError, KeyError, TypeError) as error:
+        what = str(error) if isinstance(error, NoAttempt) else type(error).__name__
         raise PartsError(
-            f"Stream entry {stream_id} is not a result ({type(error).__name__}): nothing was taken off the queue; "
+            f"Stream entry {stream_id} is not a result ({what}): nothing was taken off the queue; "
             "are all workers of the same version?"
         ) from error
-
-
-def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row: dict[str, Any] = json.loads(line)
-    except ValueError as error:
-        raise PartsError(f"{path}, line {number} is damaged: it is not JSON.") from error
-    return row

@@ -9,22 +9,27 @@
 --
 -- Answers a list of "<job> <unit>" whose leases ended; nothing where the worker lives.
 if ARGV[3] ~= 'now' and redis.call('EXISTS', KEYS[2]) == 1 then return {} end
-local function whole(x) return string.format('%d', x) end
+local fleet = ARGV[2] .. 'budget'
+open_books(fleet)
 local ended = {}
 for _, example in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   local id, unit = string.match(example, '^(%S+) (%S+)$')
   local job = ARGV[2] .. 'job:' .. id
   local lease = redis.call('HGET', job .. ':leases', unit)
   if lease then
-    local token, worker, _, reserved, _, attempt, recipe = string.match(lease, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+    local token, worker, _, reserved, _, attempt, recipe, _, variance =
+      string.match(lease, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
     if worker == ARGV[1] then
       local name = redis.call('HGET', job, 'model')
       redis.call('HDEL', job .. ':leases', unit)
       redis.call('HINCRBY', ARGV[2] .. 'model:' .. name, 'in_flight', -1)
+      redis.call('HINCRBY', ARGV[2] .. 'model:' .. name, 'doubt', whole(-tonumber(variance)))
       redis.call('HINCRBY', job, 'reserved', whole(-tonumber(reserved)))
       redis.call('HINCRBY', job, 'unknown', reserved)
+      redis.call('HINCRBY', fleet, 'reserved', whole(-tonumber(reserved)))
+      redis.call('HINCRBY', fleet, 'unknown', reserved)
       redis.call('HINCRBY', job, 'attempts', 1)
-      redis.call('HSET', job .. ':unknown', token, reserved)
+      redis.call('HSET', job .. ':unknown', token, reserved .. ' ' .. day)
       redis.call('HINCRBY', job .. ':lost', unit, 1)
       redis.call('HINCRBY', job .. ':reasons', 'again:worker_lost', 1)
       redis.call('XADD', job .. ':results', '*', 'examples', '[]', 'attempt', cjson.encode({

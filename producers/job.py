@@ -69,6 +69,7 @@ def submit(
     rows: str | Path | None = None,
     model: str | None = None,
     budget_usd: float | None = None,
+    priority: float | None = None,
     seed: int = 0,
     skip_bad_rows: Path | None = None,
     redis_url: str | None = None,
@@ -84,7 +85,7 @@ def submit(
     planned = submission.plan(recipe, count=count, rows=rows, model_id=model, seed=seed, skip_bad_rows=skip_bad_rows)
     redis = submission.broker(redis_url)
     job = Job(planned.id, redis, settings().data / "jobs" / planned.id)
-    if not submission.start(redis, planned, budget_usd):
+    if not submission.start(redis, planned, budget_usd, priority):
         return job
     if planned.units <= settings().queue_depth:
         submission.feed(redis, planned)

@@ -20,16 +20,17 @@ from config.recipe import Recipe
 from config.recipe_check import columns, recipe_problems
 from config.recipe_files import find
 from config.settings import missing_key, settings
-from ledger import jobs, limits
+from ledger import budget, jobs, limits
 from ledger.connection import Redis, connect
 from ledger.jobs import Item, Spec
 from producers.expand import Share, Variables, draw_axes, expand, prompt_size, shares
 from producers.rows import BadRow, Rows, RowsError, check, write_rejects
-from workers.app import BATCH, enqueue, task_name
+from workers.app import BATCH, announce, enqueue, job_queue
 
 Progress = Callable[[int, int], None]
 """Called with the tasks enqueued so far and the tasks in all."""
 
+PRIORITY_LEAST, PRIORITY_MOST = 0.01, 1000.0
 _RENDERED_AHEAD = 200
 _BYTES_PER_TOKEN = 3.5  # of Italian or English text; only to refuse what cannot fit
 
@@ -183,22 +184,41 @@ def _render_some(parts: list[Share], seed: int, rows: Callable[[], Iterator[Vari
                 )
 
 
-def start(redis: Redis, planned: Plan, budget_usd: float | str | None = None) -> bool:
+def start(redis: Redis, planned: Plan, budget_usd: float | str | None = None, priority: float | None = None) -> bool:
     """Makes the job known, or running again where it rests; False where it is complete already.
 
+    Args:
+        priority: the job's weight among those of its model: twice as much is twice the calls; None leaves it, at 1.
+
     Raises:
-        SubmitError: the budget is no amount of money.
+        SubmitError: the budget is no amount of money, or the priority no weight.
     """
-    if budget_usd is not None and (not math.isfinite(float(budget_usd)) or float(budget_usd) <= 0):
-        raise SubmitError(f"budget: {budget_usd} is no amount of dollars above 0.")
+    _check(budget_usd, priority)
     limits.declare(redis, planned.model)
     jobs.create(redis, planned.id, planned.spec, planned.model, planned.candidates, planned.units)
-    if budget_usd is not None:
-        jobs.set_budget(redis, planned.id, to_nano_usd(budget_usd))
+    adjust(redis, planned.id, budget_usd, priority)
+    budget.declare(redis)
+    announce()
     if jobs.state(redis, planned.id) == "complete":
         return False
     resume(redis, planned.id)
     return True
+
+
+def adjust(redis: Redis, job: str, budget_usd: float | str | None = None, priority: float | None = None) -> None:
+    """Gives the job another budget or priority, where one is given; as for `start`."""
+    _check(budget_usd, priority)
+    if budget_usd is not None:
+        jobs.set_budget(redis, job, to_nano_usd(budget_usd))
+    if priority is not None:
+        jobs.set_weight(redis, job, priority)
+
+
+def _check(budget_usd: float | str | None, priority: float | None) -> None:
+    if budget_usd is not None and (not math.isfinite(float(budget_usd)) or float(budget_usd) <= 0):
+        raise SubmitError(f"budget: {budget_usd} is no amount of dollars above 0.")
+    if priority is not None and not PRIORITY_LEAST <= priority <= PRIORITY_MOST:
+        raise SubmitError(f"priority: {priority:g} is not between {PRIORITY_LEAST:g} and {PRIORITY_MOST:g}.")
 
 
 def resume(redis: Redis, job: str) -> int:
@@ -207,6 +227,7 @@ def resume(redis: Redis, job: str) -> int:
         # What a running job lost its messages of, a worker's janitor enqueues.
         return 0
     jobs.set_state(redis, job, "running")
+    announce()
     return enqueue(jobs.spec(redis, job).model, ((job, unit) for unit in jobs.unsettled(redis, job)))
 
 
@@ -220,7 +241,7 @@ def feed(redis: Redis, planned: Plan, progress: Progress | None = None, stop: th
     Raises:
         BeingSubmitted: another producer is at it.
     """
-    job, queue = planned.id, task_name(planned.model.name)
+    job, queue = planned.id, job_queue(planned.model.name, planned.id)
     me = f"{socket.gethostname()}-{os.getpid()}-{id(planned)}"
     jobs.hold(redis, job, me)
     sent, stop = 0, stop or threading.Event()

@@ -1,15 +1,17 @@
-"""The Celery app: one task type and one queue per model, and the settings that Redis as a broker needs.
+"""The Celery app: one task type per model, one queue per job, and the settings that Redis as a broker needs.
 
 Cheap to import: producers use it to enqueue. What a worker does is imported when a worker starts.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker.control import control_command
 from kombu import Exchange, Queue
 
 from config.models import Model, models
@@ -21,10 +23,17 @@ VISIBILITY_SECONDS = 900
 SOCKET_SECONDS = 30
 BATCH = 1000
 
+log = logging.getLogger(__name__)
+
 
 def task_name(model: str) -> str:
-    """The name of the task that makes examples with a model; its queue has the same name."""
+    """The name of the task that makes examples with a model, and of the queue that says who takes such tasks."""
     return f"generate.{model}"
+
+
+def job_queue(model: str, job: str) -> str:
+    """The name of the queue of a job's tasks; workers that take the model's queue take it while the job runs."""
+    return f"{task_name(model)}:{job}"
 
 
 def use_broker(url: str) -> None:
@@ -64,6 +73,9 @@ app.conf.update(
         "socket_timeout": SOCKET_SECONDS,  # without it a lost link hangs an acknowledgement for ever
         "socket_connect_timeout": 10,
         "socket_keepalive": True,
+        "queue_order_strategy": "workers.queues:TurnsCycle",
+        "priority_steps": [0],  # jobs share by weight; messages of other priorities would be as many keys to ask
+        "polling_interval": 0.25,  # seconds that one question for messages may block
     },
     worker_send_task_events=True,  # Flower
     task_send_sent_event=False,  # would double the producer's messages
@@ -129,7 +141,7 @@ for _model in models().values():
 
 
 def enqueue(model: str, units: Iterable[tuple[str, int]]) -> int:
-    """Sends one message per task of a job, (job, unit), in pipelined batches, and says how many.
+    """Sends one message per task, (job, unit), to the job's queue, in pipelined batches, and says how many.
 
     A message that is sent twice, after a batch of which nobody knows whether it arrived, does no harm.
 
@@ -138,18 +150,38 @@ def enqueue(model: str, units: Iterable[tuple[str, int]]) -> int:
     """
     task = app.tasks[task_name(model)]
     sent = 0
+    queues: dict[str, Queue] = {}
     with app.producer_or_acquire() as producer, producer.batch(max_size=BATCH):
         for job, unit in units:
             task.apply_async(
                 (job, unit),
                 task_id=f"{job}-{unit}",
                 producer=producer,
+                queue=queues.setdefault(job, Queue(job_queue(model, job), Exchange(""))),
+                declare=[],
                 retry=False,
                 argsrepr=f"('{job}', {unit})",
                 kwargsrepr="{}",
             )
             sent += 1
     return sent
+
+
+def announce() -> None:
+    """Tells the workers that a job has begun to run, so that they need not find out with their next heartbeat."""
+    try:
+        app.control.broadcast("look_for_jobs")
+    except app.connection_for_write().recoverable_connection_errors:
+        log.debug("the broker is away: workers find the job themselves")
+
+
+@control_command()
+def look_for_jobs(state: Any) -> dict[str, str]:
+    """Look for jobs that have begun to run, now."""
+    from workers import runtime  # noqa: PLC0415  only workers need it
+
+    runtime.look()
+    return {"ok": "looking"}
 
 
 @signals.celeryd_after_setup.connect

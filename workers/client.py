@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -13,11 +14,12 @@ import aiohttp
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from config.models import Model, Provider, models, to_nano_usd
-from workers.errors import Failure
+from config.models import Model, Provider, models
+from workers.errors import Failure, Told
+from workers.loose import count, header_number, number, table, text
+from workers.usage import cost_of, tokens_of
 
 _CONNECT_SECONDS = 15.0
-_MOST = 1e9  # of tokens, seconds or dollars: what is above is no number to count with
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Answer:
     """None where the provider told neither cost nor tokens."""
     cost_source: str
     latency: float
+    cache_write_tokens: int = 0
+    told: Told | None = None
+    """The limits that its headers name."""
 
 
 class Client:
@@ -52,6 +57,8 @@ class Client:
 
     async def call(self, request: dict[str, Any], model: Model, seconds: float) -> Answer | Failure:
         """Makes one call; never raises for what the provider or the network does."""
+        asked = request.get("extra_body", {}).get("models", ())
+        fallbacks = [one for name, one in models().items() if name in asked and name != model.name]
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
@@ -68,66 +75,42 @@ class Client:
         except (ValueError, RecursionError, aiohttp.ClientError):
             # No HTTP, or a body that is no JSON: a proxy's page, or an answer cut on its way.
             return Failure(transport="connection", latency=time.monotonic() - began)
-        return read(body, model, time.monotonic() - began)
+        return read(body, model, time.monotonic() - began, fallbacks, _told(raw.headers))
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._openai.close()
 
 
-def read(body: Any, model: Model, latency: float) -> Answer | Failure:
+def read(
+    body: Any, model: Model, latency: float, fallbacks: Sequence[Model] = (), told: Told | None = None
+) -> Answer | Failure:
     """A 200 body: an answer, or the error that some providers put there. Never raises, whatever the body."""
-    body = _table(body)
+    body = table(body)
     choices = body.get("choices")
-    choice = _table(choices[0]) if isinstance(choices, list) and choices else {}
+    choice = table(choices[0]) if isinstance(choices, list) and choices else {}
     error = body.get("error") or choice.get("error")
     if error or not choice or choice.get("finish_reason") == "error":
-        return _failure(200, error, None, latency)
-    message, usage = _table(choice.get("message")), _table(body.get("usage"))
-    details = _table(usage.get("prompt_tokens_details"))
-    answered_by = _text(body.get("model")) or model.name
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    cached = min(prompt, _count(details.get("cached_tokens")))
-    written = min(prompt - cached, _count(details.get("cache_write_tokens")))
-    cost: int | None = None
-    if (dollars := _number(usage.get("cost"))) is not None:
-        cost, source = to_nano_usd(dollars), "provider"
-    elif prompt or completion:
-        priced = models().get(answered_by, model)
-        cost, source = priced.price.nano_usd(prompt, completion, cached, written), "prices"
-    else:
-        source = "unknown"
+        return _failure(200, error, None, latency, told)
+    message, usage = table(choice.get("message")), table(body.get("usage"))
+    answered_by = text(body.get("model")) or model.name
+    tokens = tokens_of(usage)
+    cost, source = cost_of(usage, tokens, answered_by, [model, *fallbacks])
     return Answer(
-        text=_text(message.get("content")) or "",
-        finish_reason=_text(choice.get("finish_reason")),
-        refusal=_text(message.get("refusal")),
+        text=text(message.get("content")) or "",
+        finish_reason=text(choice.get("finish_reason")),
+        refusal=text(message.get("refusal")),
         answered_by=answered_by,
-        generation_id=_text(body.get("id")),
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        cached_tokens=cached,
+        generation_id=text(body.get("id")),
+        prompt_tokens=tokens.prompt,
+        completion_tokens=tokens.completion,
+        cached_tokens=tokens.cached,
         cost=cost,
         cost_source=source,
         latency=latency,
+        cache_write_tokens=tokens.written,
+        told=told,
     )
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    """A string that UTF-8 can hold: of a surrogate pair that a model cut in half, the half becomes a question mark."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
-
-
-def _number(value: Any) -> float | None:
-    """A number that can be an amount: neither negative nor beyond reason."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST else None
-
-
-def _count(value: Any) -> int:
-    return int(_number(value) or 0)
 
 
 def _broken(error: BaseException) -> Literal["timeout", "connect", "connection"]:
@@ -146,16 +129,16 @@ def _broken(error: BaseException) -> Literal["timeout", "connect", "connection"]
 
 def _from_status(error: openai.APIStatusError, latency: float) -> Failure:
     headers = error.response.headers
-    body = _table(error.body)
-    return _failure(error.status_code, body.get("error", body), _retry_after(headers), latency)
+    body = table(error.body)
+    return _failure(error.status_code, body.get("error", body), _retry_after(headers), latency, _told(headers))
 
 
-def _failure(status: int, error: Any, retry_after: float | None, latency: float) -> Failure:
-    error = _table(error)
-    metadata, availability = _table(error.get("metadata")), _table(error.get("availability"))
+def _failure(status: int, error: Any, retry_after: float | None, latency: float, told: Told | None) -> Failure:
+    error = table(error)
+    metadata, availability = table(error.get("metadata")), table(error.get("availability"))
     if status == 200:
         # Two shapes are documented: the status as `code`, or as `http_status` beside `error_type`.
-        inner = _count(error.get("code")) or _count(error.get("http_status"))
+        inner = count(error.get("code")) or count(error.get("http_status"))
         status = inner if 400 <= inner <= 599 else 200
     kind = _first(error.get("error_type"), metadata.get("error_type"), error.get("type"))
     if "flagged_input" in metadata or "patterns" in metadata:
@@ -167,8 +150,9 @@ def _failure(status: int, error: Any, retry_after: float | None, latency: float)
         code=_first(error.get("code"), metadata.get("reason"), availability.get("code")),
         kind=kind,
         retryable=retryable if isinstance(retryable, bool) else None,
-        retry_after=retry_after if retry_after is not None else _number(availability.get("retry_after")),
+        retry_after=retry_after if retry_after is not None else number(availability.get("retry_after")),
         latency=latency,
+        told=told,
     )
 
 
@@ -178,11 +162,11 @@ def _first(*words: Any) -> str | None:
 
 def _retry_after(headers: Any) -> float | None:
     """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds, or a date); None where neither says."""
-    milliseconds = _seconds(headers.get("retry-after-ms"))
+    milliseconds = header_number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     value = headers.get("retry-after")
-    seconds = _seconds(value)
+    seconds = header_number(value)
     if seconds is not None or value is None:
         return seconds
     try:
@@ -191,8 +175,8 @@ def _retry_after(headers: Any) -> float | None:
         return None
 
 
-def _seconds(value: str | None) -> float | None:
-    try:
-        return None if value is None else _number(float(value))
-    except ValueError:
-        return None
+def _told(headers: Mapping[str, str]) -> Told | None:
+    """The limits in OpenAI's headers, on answers and refusals alike; one of 0 is no limit to go by."""
+    requests = header_number(headers.get("x-ratelimit-limit-requests")) or None
+    tokens = header_number(headers.get("x-ratelimit-limit-tokens")) or None
+    return Told(requests, tokens) if requests or tokens else None

@@ -12,6 +12,7 @@ from typing import Any
 from celery.utils.time import rate
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from config.models import Model
 from workers import runtime
 from workers.app import rate_limit, task_name
 
@@ -19,18 +20,28 @@ from workers.app import rate_limit, task_name
 class Consumer(CeleryConsumer):
     """A consumer whose tasks wait for admission in the ledger instead of in a local bucket."""
 
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Called whenever the event loop starts, and so after every loss of the broker."""
+        super().register_with_event_loop(hub)
+        runtime.waker.listen(hub)
+        runtime.look()
+
     #: What each task's rate_limit was when it was last handed on.
     _known: dict[str, Any]
 
     def reset_rate_limits(self) -> None:
         """Called once at the start, and after every `rate_limit` command."""
         if not hasattr(self, "_known"):
-            # The limits in force are the ledger's; the tasks show them, so that `inspect` and Flower do.
-            in_force = runtime.limits_in_force()
-            for name, limits in in_force.items():
-                self.app.tasks[task_name(name)].rate_limit = rate_limit(limits)
+            runtime.declare_limits()
             self._known = {name: getattr(task, "rate_limit", None) for name, task in self.app.tasks.items()}
+            self.show_limits(runtime.limits_in_force())
         super().reset_rate_limits()
+
+    def show_limits(self, in_force: dict[str, Model]) -> None:
+        """Makes the tasks show these limits, whoever has set them, so that `inspect` and Flower do."""
+        for name, limits in in_force.items():
+            task = self.app.tasks[task_name(name)]
+            task.rate_limit = self._known[task.name] = rate_limit(limits)
 
     def bucket_for_task(self, type: Any) -> None:  # noqa: A002  Celery's name
         """Hands a changed limit to the ledger; there is no local bucket."""

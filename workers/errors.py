@@ -11,6 +11,14 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class Told:
+    """The provider's limits as its headers name them, per minute; None where they name none."""
+
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+
+
+@dataclass(frozen=True)
 class Failure:
     """A call that failed: by its HTTP status and the error's own words, or on its way (`transport`)."""
 
@@ -27,6 +35,8 @@ class Failure:
     """timeout: no answer in time; connect: the request was never sent; connection: it broke after that;
     stopped: the worker had to end before the answer came."""
     latency: float = 0.0
+    told: Told | None = None
+    """The limits that its headers name."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +75,14 @@ _AGAIN_KIND = {
     "internal_server_error", "upstream_error", "slow_down",
 }  # fmt: skip
 _REFUSAL = {"refusal", "content_policy_violation"}
+_NOBODY = {"no_endpoints", "constraint_filtered"}
 _SPENT = {
     "insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded",
     "project_spend_limit_exceeded", "organization_usage_limit_exceeded",
 }  # fmt: skip
 
 
-def decide(failure: Failure) -> Decision:  # noqa: PLR0911  a table, read from top to bottom
+def decide(failure: Failure) -> Decision:  # noqa: PLR0911, C901  a table, read from top to bottom
     """The one place that decides what a failed call means."""
     if failure.transport is not None:
         return Decision("again", _TRANSPORT[failure.transport], charged=failure.transport != "connect")
@@ -92,6 +103,8 @@ def decide(failure: Failure) -> Decision:  # noqa: PLR0911  a table, read from t
         return Decision("reject", "moderated") if words & _REFUSAL else Decision("stop", "forbidden")
     if words & _REFUSAL:
         return Decision("reject", "refused")
+    if words & _NOBODY:
+        return Decision("stop", "no_endpoints")
     reason = "provider_error" if status in (None, 200) else f"http_{status}"
     if failure.retryable is not None:
         return Decision("again" if failure.retryable else "reject", reason)

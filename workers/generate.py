@@ -47,7 +47,7 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
             recipe, number, reply = spec.recipes[item["recipe"]], 0, None
             verdict = poisoned(recipe, item)
         else:
-            item, number = grant.item | {"max_tokens": grant.max_tokens}, grant.attempt
+            item, number = grant.item | {"max_tokens": grant.max_tokens, "most": grant.most_nano_usd}, grant.attempt
             recipe = spec.recipes[item["recipe"]]
             try:
                 reply = await _call(recipe, item, process)
@@ -69,7 +69,7 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
 async def _call(recipe: Recipe, item: dict[str, Any], process: Process) -> Answer | Failure:
     asked = model(recipe.model)
     fraction = item.get("fraction", 0.0)
-    request = build(recipe, asked, item["variables"], item["count"], fraction, item["max_tokens"])
+    request = build(recipe, asked, item["variables"], item["count"], fraction, item["max_tokens"], item["most"])
     try:
         return await process.call(request, asked, recipe.call.timeout_seconds)
     except asyncio.CancelledError:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ledger import fleet, jobs, keys
 from ledger.connection import Redis
 from ledger.fleet import Unit
-from workers.app import enqueue, task_name
+from workers.app import enqueue, job_queue
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def enqueue_again(redis: Redis, units: Iterable[Unit]) -> int:
     models = jobs.running(redis)
     for job, numbers in by_job.items():
         if job in models:
-            sent += enqueue(models[job], ((job, unit) for unit in numbers))
+            sent += enqueue(models[job].model, ((job, unit) for unit in numbers))
     return sent
 
 
@@ -62,7 +62,7 @@ class Janitor:
     def _lost_messages(self) -> set[Unit]:
         held = {unit for units in fleet.alive(self._redis).values() for unit in units}
         missing: set[Unit] = set()
-        for job, model in jobs.running(self._redis).items():
-            if self._redis.llen(task_name(model)) == 0:
+        for job, running in jobs.running(self._redis).items():
+            if self._redis.llen(job_queue(running.model, job)) == 0:
                 missing |= {(job, unit) for unit in jobs.unsettled(self._redis, job)} - held
         return missing

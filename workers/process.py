@@ -9,8 +9,8 @@ import os
 import socket
 import threading
 import uuid
-from collections import OrderedDict
-from collections.abc import Coroutine
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
@@ -46,6 +46,10 @@ class Process:
         self._clients: dict[str, Client] = {}
         self._lines: dict[tuple[str, str], Line] = {}
         self._specs: OrderedDict[str, Spec] = OrderedDict()
+        self.threads = 100
+        """Tasks that this process may hold at a time."""
+        self.on_arrival: Callable[[str], None] = lambda job: None
+        self.on_room: Callable[[str], None] = lambda job: None
         self._held: dict[Unit, asyncio.Task[Verdict | None]] = {}
         self._busy: set[Unit] = set()
         self._back: list[Unit] = []
@@ -69,10 +73,14 @@ class Process:
 
     def generate(self, job: str, unit: int) -> Verdict | None:
         """Makes the examples of one task; None where there was nothing to do or the process drains."""
-        verdict: Verdict | None = self._run(self._hold(job, unit)).result()
+        try:
+            verdict: Verdict | None = self._run(self._hold(job, unit)).result()
+        finally:
+            self.on_room(job)
         return verdict
 
     async def _hold(self, job: str, unit: int) -> Verdict | None:
+        self.on_arrival(job)
         if (job, unit) in self._held:
             # The second delivery of a message that this process is at work on.
             return None
@@ -115,8 +123,10 @@ class Process:
         """Waits in the line of the job and its model until the ledger says go or drop."""
         line = self._lines.setdefault((model, job), Line())
 
-        async def ask() -> Grant | Wait | Drop:
-            asking = asyncio.ensure_future(self._persist(lambda: self._leases.admit(job, model, unit, token)))
+        async def ask(more: bool) -> Grant | Wait | Drop:
+            asking = asyncio.ensure_future(
+                self._persist(lambda: self._leases.admit(job, model, unit, token, more=more))
+            )
             try:
                 reply: Grant | Wait | Drop = await asyncio.shield(asking)
             except asyncio.CancelledError:
@@ -130,7 +140,10 @@ class Process:
                 self._busy.add((job, unit))
             return reply
 
-        return await line.admit(ask)
+        try:
+            return await line.admit(ask)
+        finally:
+            self.on_room(job)
 
     async def call(self, request: dict[str, Any], model: Model, seconds: float) -> Answer | Failure:
         """Makes a call through this process's one client for the model's provider."""
@@ -159,8 +172,9 @@ class Process:
         answer = await _uncut(ask)
         self._journal.done(token)
         self._busy.discard((job, unit))
-        if (line := self._lines.get((model, job))) is not None:
-            line.settled()
+        for (of, _), line in self._lines.items():
+            if of == model:
+                line.settled()
         if answer == "duplicate":
             log.info("%s %s was settled before: this answer is counted as a duplicate", job, unit)
 
@@ -206,18 +220,26 @@ class Process:
         """The examples this process holds without a lease."""
         return [unit for unit in list(self._held) if unit not in self._busy]
 
-    def release(self, models: set[str]) -> list[Unit]:
-        """Lets go of what waits for one of these models, and names it: it goes back to the queue."""
-        back: list[Unit] = self._run(self._release(models)).result()
+    def idle(self) -> Counter[str]:
+        """By job, how many examples this process holds without a lease."""
+        return Counter(job for job, _ in self.waiting())
+
+    def in_line(self, job: str) -> int:
+        """How many of the job's examples wait here for admission."""
+        return sum(line.waiting for (_, of), line in list(self._lines.items()) if of == job)
+
+    def release(self, tasks: dict[str, int]) -> list[Unit]:
+        """Lets go of so many of each job's examples that have no lease, and names them: they go back to the queue."""
+        waiting = self.waiting()
+        # Those that came last have been tried least.
+        going = [unit for job, count in tasks.items() for unit in [one for one in waiting if one[0] == job][-count:]]
+        back: list[Unit] = self._run(self._release(going)).result()
         return back
 
-    async def _release(self, models: set[str] | None) -> list[Unit]:
-        going = []
-        for unit, task in list(self._held.items()):
-            spec = self._specs.get(unit[0])
-            if unit not in self._busy and (models is None or (spec is not None and spec.model in models)):
-                task.cancel()
-                going.append(unit)
+    async def _release(self, going: list[Unit]) -> list[Unit]:
+        going = [unit for unit in going if unit in self._held and unit not in self._busy]
+        for unit in going:
+            self._held[unit].cancel()
         # Let `_hold` note what goes back; one of them may be granted its lease at this moment, and stays.
         for _ in range(_RELEASE_ROUNDS):
             await asyncio.sleep(0.01)
@@ -233,7 +255,7 @@ class Process:
         return back
 
     async def _drain(self, grace: float) -> list[Unit]:
-        back = await self._release(None)
+        back = await self._release(list(self._held))
         await self._ended(grace)
         self._late = True
         for task in self._held.values():

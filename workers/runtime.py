@@ -13,13 +13,13 @@ import redis as redis_py
 
 from config.models import Model, models
 from config.settings import missing_key, settings
-from ledger import fleet, jobs, limits
+from ledger import budget, fleet, jobs, limits
 from ledger.connection import Redis, connect
 from workers.app import app, task_name
 from workers.janitor import Janitor, enqueue_again
-from workers.lanes import Lane
 from workers.orphan import end_with_parent
 from workers.process import Process
+from workers.queues import Waker, consumed, drop, taken_here, turns
 from workers.times import check_times
 
 log = logging.getLogger(__name__)
@@ -63,32 +63,60 @@ def prepare(worker: Any) -> None:
 def start(worker: Any) -> None:
     """The worker consumes: its heart beats from now on."""
     end_with_parent()
-    taken = set(app.amqp.queues.consume_from)
-    lane = Lane(worker, [name for name in models() if task_name(name) in taken])
-    threading.Thread(target=_keep_house, args=(lane,), name="housekeeping", daemon=True).start()
+    process().threads = worker.pool.limit or process().threads
+    turns.threads = worker.pool.limit or 1
+    turns.in_line, turns.idle = process().in_line, process().idle
+    process().on_arrival, process().on_room = turns.arrived, _on_room
+    threading.Thread(target=_keep_house, args=(worker,), name="housekeeping", daemon=True).start()
 
 
-def _keep_house(lane: Lane) -> None:
+waker = Waker()
+_awake = threading.Event()
+
+
+def look() -> None:
+    """Something may have begun: housekeeping looks at once."""
+    _awake.set()
+
+
+def _on_room(job: str) -> None:
+    if turns.holds_back(job):
+        waker.wake()
+
+
+def _keep_house(consumer: Any) -> None:
     janitor = Janitor(_redis())
+    before: dict[str, jobs.Running] = {}
     while not process().draining:
+        _awake.clear()
         try:
+            running = taken_here(consumer, jobs.running(_redis()))
+            consumer.call_soon(consumed, consumer, running)
+            # Flower's form and `celery control -d` tell one worker of a new limit, and the ledger.
+            consumer.call_soon(consumer.show_limits, limits_in_force())
+            waker.wake()
+            for job in before.keys() - running.keys():
+                drop(_redis(), before[job].model, job)
+            before = running
+            if many := turns.too_many(running):
+                enqueue_again(_redis(), process().release(many))
             janitor.work(process().worker, process().waiting())
-            if left := lane.keep(set(jobs.running(_redis()).values())):
-                enqueue_again(_redis(), process().release(left))
         except redis_py.RedisError as error:
             log.warning("housekeeping waits for the broker (%s)", type(error).__name__)
         except Exception:
             log.exception("housekeeping failed; it goes on")
-        _stopping.wait(fleet.HEARTBEAT_SECONDS)
+        _awake.wait(fleet.HEARTBEAT_SECONDS)
 
 
-_stopping = threading.Event()
+def declare_limits() -> None:
+    """Tells the ledger the limits and the budget that this machine's files and environment declare."""
+    budget.declare(_redis())
+    for model in models().values():
+        limits.declare(_redis(), model)
 
 
 def limits_in_force() -> dict[str, Model]:
-    """Every model with the limits that the ledger keeps for it now, after telling it what the file declares."""
-    for model in models().values():
-        limits.declare(_redis(), model)
+    """Every model with the limits that the ledger keeps for it now."""
     return {name: model.model_copy(update={"limits": limits.read(_redis(), name)}) for name, model in models().items()}
 
 
@@ -102,7 +130,7 @@ def drain() -> None:
     """Told to stop: lets calls in flight finish within the grace period, then gives the rest back to the queue."""
     if _process is not None and not process().draining:
         process().draining = True
-        _stopping.set()
+        _awake.set()
         threading.Thread(target=_drain, name="drain").start()
 
 

@@ -20,7 +20,6 @@ import redis as redis_py
 from config.settings import settings
 from ledger import fleet
 from ledger.connection import Redis
-from workers import lanes
 from workers.app import task_name
 from workers.janitor import enqueue_again
 from workers.orphan import environment
@@ -73,7 +72,7 @@ class Supervisor:
         # A session of its own: Ctrl-C reaches the supervisor alone, which then stops its workers in order.
         popen = subprocess.Popen(
             command,
-            env={**environment(), **lanes.environment(index, self._processes), "GENFLEET_WORKER": worker},
+            env={**environment(), "GENFLEET_WORKER": worker},
             stdin=subprocess.DEVNULL,
             stdout=log_file or None,
             stderr=log_file or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +40,16 @@ class Verdict:
 
 def judge(reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: Tries, noise: random.Random) -> Verdict:
     """The one place that decides what an attempt came to. Pure but for `tries`, which it counts up."""
+    verdict = _judged(reply, recipe, item, tries, noise)
+    if reply.told is None:
+        return verdict
+    told = {"told_rpm": reply.told.requests_per_minute, "told_tpm": reply.told.tokens_per_minute}
+    return replace(verdict, settlement=verdict.settlement.model_copy(update=told))
+
+
+def _judged(
+    reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: Tries, noise: random.Random
+) -> Verdict:
     if isinstance(reply, Failure):
         return _after_failure(reply, recipe, item, tries, noise)
     if _empty(reply):
@@ -75,8 +85,10 @@ def _after_failure(
         return Verdict(Settlement(outcome="again", reason=reason, stop="stopped", note=note, **used))
     if decision.refused:
         # With a little noise, so that the fleet does not come back as one.
-        wait = min(_PAUSE_MOST, failure.retry_after if failure.retry_after is not None else 5.0)
-        milliseconds = int((wait + noise.uniform(0, 0.1 + 0.05 * wait)) * 1000) + 1
+        milliseconds = 0
+        if failure.retry_after is not None:
+            wait = min(_PAUSE_MOST, failure.retry_after)
+            milliseconds = int((wait + noise.uniform(0, 0.1 + 0.05 * wait)) * 1000) + 1
         return Verdict(Settlement(outcome="again", reason=reason, retry_after_ms=milliseconds, **used))
     tries.failed += 1
     if decision.action == "reject" or tries.failed >= recipe.call.attempts:
@@ -93,6 +105,8 @@ _STOPS = {
     "insufficient_quota": "the account has no quota left; add credit, then resume the job.",
     "invalid_key": "the provider refuses the API key (401); set a valid one, restart the worker, resume the job.",
     "payment_required": "the provider asks for payment (402); add credit, then resume the job.",
+    "no_endpoints": "no provider offers it with these parameters at the prices known here; look at them with "
+    "`genfleet models --refresh`, or allow more in GENFLEET_MODELS, then submit the job again.",
     "forbidden": "the provider forbids the key this model (403); allow it, then resume the job.",
 }
 
@@ -103,6 +117,7 @@ def _after_answer(answer: Answer, recipe: Recipe, item: dict[str, Any], tries: T
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "cached_tokens": answer.cached_tokens,
+        "latency": answer.latency,
     }
     if answer.refusal is not None or answer.finish_reason == "content_filter":
         return _rejected(recipe, item, "refused", "the model refused", answer.refusal or answer.text, **used)
@@ -170,6 +185,9 @@ def unusable(error: UserError) -> Verdict:
     return Verdict(Settlement(outcome="again", reason="not_asked", stop="stopped", note=str(error)))
 
 
+_COUNTED = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
+
+
 def attempt_record(
     job: str, unit: int, number: int, recipe: Recipe, worker: str, verdict: Verdict, reply: Answer | Failure | None
 ) -> dict[str, Any]:
@@ -191,6 +209,7 @@ def attempt_record(
         "prompt_tokens": verdict.settlement.prompt_tokens,
         "completion_tokens": verdict.settlement.completion_tokens,
         "cached_tokens": verdict.settlement.cached_tokens,
+        "cache_write_tokens": answer.cache_write_tokens if answer else 0,
         "cost_nano_usd": cost,
         "cost_source": source,
         "latency_seconds": round(reply.latency, 3) if reply else None,
@@ -208,7 +227,7 @@ def example_records(verdict: Verdict, item: dict[str, Any], attempt: dict[str, A
             return ((total or 0) * (k + 1)) // count - ((total or 0) * k) // count
 
         cost = share(attempt["cost_nano_usd"])
-        usage = {name: share(attempt[name]) for name in ("prompt_tokens", "completion_tokens", "cached_tokens")}
+        usage = {name: share(attempt[name]) for name in _COUNTED}
         records.append(
             {"id": f"{attempt['job']}-{example['index']:06d}", "index": example["index"], "job": attempt["job"]}
             | {"recipe": attempt["recipe"], "outcome": example["outcome"], "variables": item["variables"]}

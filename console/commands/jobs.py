@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from config.models import model, models, to_nano_usd
+from config.models import NANO, model, models, to_nano_usd
 from console.commands.follow import ledger
-from console.commands.options import JobId
+from console.commands.options import JobId, Priority
+from console.progress import dollars
 from console.tables import limits_row, show
+from ledger import budget as ledger_budget
 from ledger import jobs
 from ledger import limits as ledger_limits
 from producers import submission
@@ -72,15 +74,15 @@ def _rest(job: str | None, state: jobs.State) -> None:
 def resume(
     job: JobId = None,
     budget: Annotated[float | None, typer.Option("--budget", help="The most the job may spend in all, in USD.")] = None,
+    priority: Priority = None,
 ) -> None:
-    """Goes on with a job that is paused, stopped, cancelled or at the end of its budget.
+    """Goes on with a job that is paused, stopped, cancelled or at the end of its budget; changes one that runs.
 
-    Example: genfleet resume quiz-3f9a1c2b --budget 50
+    Example: genfleet resume quiz-3f9a1c2b --budget 50 --priority 3
     """
     with ledger() as redis:
         job = jobs.find(redis, job)
-        if budget is not None:
-            jobs.set_budget(redis, job, to_nano_usd(budget))
+        submission.adjust(redis, job, budget, priority)
         sent = submission.resume(redis, job)
         reading = jobs.status(redis, job)
         print(f"{job}: {reading.state}, {sent} tasks enqueued.", file=sys.stderr)
@@ -93,19 +95,26 @@ def limits(
     rpm: Annotated[float | None, typer.Option("--rpm", help="Requests per minute; 0 takes the limit away.")] = None,
     tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens per minute; 0 takes the limit away.")] = None,
     concurrent: Annotated[int | None, typer.Option("--concurrent", help="Calls in flight; 0 takes it away.")] = None,
+    daily_budget: Annotated[
+        float | None,
+        typer.Option("--daily-budget", help="USD that the fleet may spend in a day (UTC); 0 for no bound."),
+    ] = None,
 ) -> None:
-    """Shows the fleet's limits, or changes a model's while it runs, for every worker at once.
+    """Shows the fleet's limits and its budget, or changes them while it runs, for every worker at once.
 
     Example: genfleet limits anthropic/claude-haiku-4.5 --rpm 300
     """
     changes = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "concurrent_requests": concurrent}
     given = {name: value or None for name, value in changes.items() if value is not None}
-    for name, value in changes.items():
+    for name, value in (changes | {"daily_budget": daily_budget}).items():
         if value is not None and value < 0:
             raise submission.SubmitError(f"{name}: {value} is no limit; give a number above 0, or 0 for none.")
     if given and model_id is None:
         raise submission.SubmitError("limits: of which model? Name one; `genfleet models` lists them.")
     with ledger() as redis:
+        ledger_budget.declare(redis)
+        if daily_budget is not None:
+            ledger_budget.change(redis, to_nano_usd(daily_budget) if daily_budget else None)
         wanted = [model(model_id)] if model_id else list(models().values())
         for one in wanted:
             ledger_limits.declare(redis, one)
@@ -115,7 +124,12 @@ def limits(
                 # So that Flower and `celery inspect` show what is in force.
                 celery.control.rate_limit(task_name(model_id), f"{given['requests_per_minute'] or 0:g}/m")
         show(
-            ("model", "requests/min", "tokens/min", "concurrent", "in flight", "429s", "of limit"),
+            ("model", "requests/min", "tokens/min", "concurrent", "in flight", "last minute", "429s", "of limit"),
             (limits_row(redis, one.name) for one in wanted),
             left=1,
         )
+        books = ledger_budget.read(redis)
+        spent = f"Today (UTC) the fleet has spent {dollars(books.spent / NANO)}"
+        unknown = f", and at most {dollars(books.unknown / NANO)} that is unknown" if books.unknown else ""
+        bound = "no daily budget bounds it" if books.per_day is None else f"of {dollars(books.per_day / NANO)} a day"
+        print(f"{spent}{unknown}; {bound}." if books.per_day is None else f"{spent}{unknown}, {bound}.")

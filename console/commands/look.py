@@ -1,4 +1,4 @@
-"""What there is: `models`, `recipes`, `check`, `usage`."""
+"""What there is: `recipes`, `check`."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from config.errors import RecipeError, UserError
-from config.models import Model, models
+from config.models import models
 from config.recipe_files import find, load, recipe_files
 from config.request import build
 from config.settings import missing_key, settings
-from console.commands.options import AsJson, Rows
+from console.commands.options import Rows
 from console.tables import show
-from console.usage import usage_of
 from producers.expand import combinations, expand, shares
 from producers.rows import Rows as RowsFile
 from producers.rows import read
@@ -26,33 +25,8 @@ from workers.times import check_times
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the app."""
-    app.command(name="models")(list_models)
     app.command()(recipes)
     app.command()(check)
-    app.command()(usage)
-
-
-def list_models(as_json: AsJson = False) -> None:
-    """The models that jobs can name: prices in USD per million tokens, limits per minute.
-
-    Example: genfleet models
-    """
-    if as_json:
-        print(json.dumps([one.model_dump(mode="json", exclude={"provider"}) for one in models().values()]))
-        return
-    show(
-        ("model", "provider", "key", "input", "output", "requests", "tokens", "concurrent"),
-        (_model_row(one) for one in models().values()),
-        left=3,
-    )
-
-
-def _model_row(one: Model) -> list[str]:
-    limits = one.limits
-    figures = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
-    key = "set" if one.provider.key() else f"{one.provider.api_key_env} is not set"
-    prices = [f"${one.price.input}", f"${one.price.output}"]
-    return [one.name, one.provider.name, key, *prices, *("-" if n is None else f"{n:,.0f}" for n in figures)]
 
 
 def recipes(
@@ -154,31 +128,3 @@ def _broker_problems(good: list[str]) -> list[str]:
     if redis.config_get("appendonly").get("appendonly") != "yes":
         problems.append("the broker forgets everything when it restarts: set appendonly yes.")
     return problems
-
-
-def usage(
-    as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
-    by: Annotated[str, typer.Option("--by", help="model, recipe, hour, day, week, outcome or job.")] = "model",
-) -> None:
-    """Requests, tokens, cost, errors and latency of all collected attempts on this machine.
-
-    Example: genfleet usage --by day
-    """
-    found: list[dict[str, Any]] = usage_of(settings().data / "jobs", by)
-    if as_json:
-        print(json.dumps(found, default=str))
-        return
-    if as_csv:
-        import csv  # noqa: PLC0415
-
-        if found:
-            writer = csv.DictWriter(sys.stdout, fieldnames=list(found[0]))
-            writer.writeheader()
-            writer.writerows(found)
-        return
-    show(
-        [name.replace("_", " ") for name in (found[0] if found else [by])],
-        (["-" if value is None else str(value) for value in row.values()] for row in found),
-        empty="No attempts are collected on this machine yet.",
-    )

@@ -11,6 +11,10 @@ Rows = Annotated[str | None, typer.Option("--rows", help="JSONL, CSV or Parquet 
 Count = Annotated[int | None, typer.Option("--count", "-n", help="Examples in all; by default one per row.")]
 ModelId = Annotated[str | None, typer.Option("--model", help="Another model than the recipe's.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="The most the job may spend, in USD.")]
+Priority = Annotated[
+    float | None,
+    typer.Option("--priority", help="Its share where several jobs want one model: 3 is three calls to another's one."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Other examples from the same recipe and rows.")]
 Processes = Annotated[
     int | None, typer.Option("--workers", help="Worker processes to start here; by default 2 if the fleet has none.")

@@ -11,12 +11,14 @@ import typer
 
 from config.models import model, models
 from config.settings import missing_key, settings
+from console.before_start import capacity_here, say_before
 from console.commands.options import (
     AsJson,
     Budget,
     Concurrency,
     Count,
     ModelId,
+    Priority,
     Processes,
     Rows,
     Seed,
@@ -54,6 +56,7 @@ def run(
     count: Count = None,
     model_id: ModelId = None,
     budget: Budget = None,
+    priority: Priority = None,
     seed: Seed = 0,
     to: Annotated[Path | None, typer.Option("--to", help="The dataset: .jsonl, .parquet, .csv or .chat.jsonl.")] = None,
     workers: Processes = None,
@@ -74,10 +77,12 @@ def run(
         use_broker(url)
         redis = connect(url)
         with Progress() as progress:
+            say_before(progress.say, redis, planned, budget, lambda: capacity_here(redis, workers, concurrency))
             status = run_here(
                 redis,
                 planned,
                 budget_usd=budget,
+                priority=priority,
                 processes=workers,
                 concurrency=concurrency,
                 progress=progress,
@@ -107,10 +112,9 @@ def summary(status: Status, to: Path | None, written: int | None) -> None:
         case "complete":
             pass
         case "budget":
-            lines.append(
-                f"Stopped by the budget of {dollars(status.budget_usd or 0)}: "
-                "run the same command with a higher --budget to go on."
-            )
+            own = f"Stopped by the budget of {dollars(status.budget_usd or 0)}: "
+            more = "run the same command with a higher --budget to go on."
+            lines.append(f"Stopped: {status.note}" if status.note else own + more)
         case "stopped":
             lines.append(f"Stopped: {status.note}")
         case _:
@@ -124,6 +128,7 @@ def submit(
     count: Count = None,
     model_id: ModelId = None,
     budget: Budget = None,
+    priority: Priority = None,
     seed: Seed = 0,
     skip_bad_rows: SkipBadRows = None,
 ) -> None:
@@ -133,7 +138,8 @@ def submit(
     """
     planned = _plan(recipe, rows, count, model_id, seed, skip_bad_rows)
     redis = submission.broker()
-    going = submission.start(redis, planned, budget)
+    say_before(lambda line: print(line, file=sys.stderr, flush=True), redis, planned, budget)
+    going = submission.start(redis, planned, budget, priority)
     print(planned.id, flush=True)
     if not going:
         print(f"{planned.id} is complete already.", file=sys.stderr)

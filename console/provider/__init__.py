@@ -7,6 +7,7 @@ Its modules:
     app         its HTTP interface
     simulation  the way of one call, without a network
     request     what a caller asks for
+    max_price   what it would pay at most
     faults      what goes wrong, and when
     buckets     the limits of one model
     composing   the answer's text and its tokens

@@ -17,7 +17,7 @@ from console.provider.faults import Fault
 from console.provider.flavours import Flavour, Reply
 from console.provider.openai_flavour import OPENAI
 from console.provider.openrouter_flavour import OPENROUTER
-from console.provider.pages import generation_page, key_page, models_page
+from console.provider.pages import generation_page, key_page, models_page, openai_models_page
 from console.provider.simulation import Simulation
 
 _MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -29,7 +29,8 @@ def make_app(simulation: Simulation) -> web.Application:
     app = web.Application(client_max_size=_MAX_BODY_BYTES)
     for prefix, flavour in (("/api/v1", OPENROUTER), ("/v1", OPENAI)):
         app.router.add_post(f"{prefix}/chat/completions", partial(api.chat, flavour))
-        app.router.add_get(f"{prefix}/models", api.models)
+    app.router.add_get("/api/v1/models", api.models)
+    app.router.add_get("/v1/models", api.openai_models)
     app.router.add_get("/api/v1/generation", api.generation)
     app.router.add_get("/api/v1/key", api.key)
     app.router.add_get("/bill", api.bill)
@@ -62,6 +63,9 @@ class _Api:
 
     async def models(self, request: web.Request) -> web.Response:
         return _json(models_page(self._simulation.settings))
+
+    async def openai_models(self, request: web.Request) -> web.Response:
+        return _json(openai_models_page(self._simulation.settings))
 
     async def generation(self, request: web.Request) -> web.Response:
         refusal = self._simulation.authorized(OPENROUTER, request.headers.get("Authorization"))

@@ -30,6 +30,8 @@ class Flavour(ABC):
     name: str
     #: The prompt of an answer without any content is billed.
     bills_empty: bool
+    #: It passes over models that are dearer than the request's `provider.max_price`.
+    heeds_max_price: bool
 
     @abstractmethod
     def error(self, status: int, message: str, kind: str) -> Reply:
@@ -46,6 +48,12 @@ class Flavour(ABC):
     @abstractmethod
     def unknown_model(self, model: str) -> Reply:
         """There is no such model."""
+
+    def too_dear(self, model: str) -> Reply:
+        """No provider offers the models that were asked for, such as this one, at the price that was asked for."""
+        return self.error(
+            404, f"No endpoints found for {model} that satisfy provider.max_price.", "constraint_filtered"
+        )
 
     @abstractmethod
     def failure(self, status: int) -> Reply:

@@ -22,6 +22,7 @@ class OpenAI(Flavour):
 
     name = "openai"
     bills_empty = True
+    heeds_max_price = False
 
     def error(self, status: int, message: str, kind: str) -> Reply:
         """`{"error": {"message", "type", "param", "code"}}`."""

@@ -24,6 +24,7 @@ class OpenRouter(Flavour):
 
     name = "openrouter"
     bills_empty = False
+    heeds_max_price = True
 
     def error(self, status: int, message: str, kind: str) -> Reply:
         """`{"error": {"code", "message", "metadata": {"error_type"}}}`."""

@@ -11,22 +11,51 @@ from console.provider.audit import Call
 from console.provider.bill import NANO
 from console.provider.settings import ProviderSettings
 
-_PARAMETERS = ("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "response_format")
+_CREATED = 1_760_572_800
+_CONTEXT_TOKENS, _COMPLETION_TOKENS = 200_000, 64_000
+_PARAMETERS = (
+    "frequency_penalty", "max_tokens", "presence_penalty", "response_format", "structured_outputs", "temperature",
+    "top_p",
+)  # fmt: skip
 
 
 def models_page(settings: ProviderSettings) -> dict[str, Any]:
-    """The models that have a price of their own; prices are strings, USD per token."""
+    """The models that have a price of their own, as OpenRouter lists them; prices are strings, USD per token."""
     models = [
         {
             "id": model,
-            "object": "model",
-            "created": 0,
-            "owned_by": "simulated",
+            "canonical_slug": model,
             "name": model,
+            "created": _CREATED,
+            "description": f"{model}, simulated.",
+            "context_length": _CONTEXT_TOKENS,
+            "architecture": {
+                "modality": "text->text",
+                "input_modalities": ["text"],
+                "output_modalities": ["text"],
+                "tokenizer": "Other",
+                "instruct_type": None,
+            },
             "pricing": _pricing(price),
+            "top_provider": {
+                "context_length": _CONTEXT_TOKENS,
+                "max_completion_tokens": _COMPLETION_TOKENS,
+                "is_moderated": False,
+            },
+            "per_request_limits": None,
             "supported_parameters": list(_PARAMETERS),
+            "default_parameters": None,
+            "expiration_date": None,
         }
         for model, price in settings.prices.items()
+    ]
+    return {"data": models, "total_count": len(models), "links": {"next": None}}
+
+
+def openai_models_page(settings: ProviderSettings) -> dict[str, Any]:
+    """The same models as OpenAI lists them: without prices."""
+    models = [
+        {"id": model, "object": "model", "created": _CREATED, "owned_by": "simulated"} for model in settings.prices
     ]
     return {"object": "list", "data": models}
 
@@ -69,16 +98,17 @@ def key_page(cost_nano_usd: int) -> dict[str, Any]:
 
 
 def _pricing(price: Price) -> dict[str, str]:
-    cached = price.input if price.cached_input is None else price.cached_input
-    written = price.input if price.cache_write is None else price.cache_write
-    return {
+    """Without a price of the cache where the model has none."""
+    pricing = {
         "prompt": _per_token(price.input),
         "completion": _per_token(price.output),
-        "input_cache_read": _per_token(cached),
-        "input_cache_write": _per_token(written),
         "request": "0",
         "image": "0",
+        "web_search": "0",
+        "internal_reasoning": "0",
     }
+    cache = {"input_cache_read": price.cached_input, "input_cache_write": price.cache_write}
+    return pricing | {name: _per_token(cost) for name, cost in cache.items() if cost is not None}
 
 
 def _per_token(per_million: Decimal) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
+
+from console.provider.max_price import MaxPrice
 
 DEFAULT_MAX_TOKENS = 4096
 
@@ -25,6 +29,7 @@ class ChatRequest:
 
     Attributes:
         models: the ids to try, in order.
+        max_price: of OpenRouter's `provider` field.
         messages: role and content of each, the content as plain text.
         schema_name, schema: of the answer; "" and None if the caller named none.
         cache_prefix, cache_prefix_tokens: the system prompt up to its last `cache_control`; None and 0 if it has
@@ -33,6 +38,7 @@ class ChatRequest:
     """
 
     models: tuple[str, ...]
+    max_price: MaxPrice
     messages: list[dict[str, Any]]
     max_tokens: int
     schema_name: str
@@ -77,6 +83,7 @@ def parse(body: bytes) -> ChatRequest:
         raise BadRequest("The body holds half of a surrogate pair, which is no character.") from None
     return ChatRequest(
         models=_models(fields),
+        max_price=_max_price(fields.get("provider")),
         messages=messages,
         max_tokens=_max_tokens(fields),
         schema_name=name,
@@ -94,6 +101,22 @@ def _models(fields: dict[str, Any]) -> tuple[str, ...]:
     if not named or not all(isinstance(name, str) and name for name in named):
         raise BadRequest("model: the id of a model is missing, or `models` is not a list of ids.")
     return tuple(dict.fromkeys(named))
+
+
+def _max_price(provider: Any) -> MaxPrice:
+    bounds = provider.get("max_price") if isinstance(provider, dict) else provider
+    if bounds is None:
+        return MaxPrice()
+    if not isinstance(bounds, dict):
+        raise BadRequest("provider: it is not an object whose max_price is an object of prices.")
+    for name, most in bounds.items():
+        number = isinstance(most, int | float) and not isinstance(most, bool)
+        if most is not None and not (number and 0 <= most < math.inf):
+            raise BadRequest(f"provider.max_price.{name}: {most!r} is not a price in USD per million tokens.")
+    prompt, completion = (
+        None if bounds.get(name) is None else Decimal(str(bounds[name])) for name in ("prompt", "completion")
+    )
+    return MaxPrice(prompt, completion)
 
 
 def _max_tokens(fields: dict[str, Any]) -> int:

@@ -82,10 +82,17 @@ class Simulation:
         for model in request.models:
             if self.settings.price_of(model) is None:
                 return self.books.refused(arrival, flavour.unknown_model(model), request)
-        for model in request.models:
+        offered = [model for model in request.models if self._affordable(flavour, request, model)]
+        if not offered:
+            return self.books.refused(arrival, flavour.too_dear(request.models[0]), request, request.models[0])
+        for model in offered:
             if model not in self.settings.down:
                 return self._admit(arrival, request, model)
-        return self.books.refused(arrival, flavour.failure(503), request, request.models[0])
+        return self.books.refused(arrival, flavour.failure(503), request, offered[0])
+
+    def _affordable(self, flavour: Flavour, request: ChatRequest, model: str) -> bool:
+        price = self.settings.price_of(model)
+        return not flavour.heeds_max_price or price is None or request.max_price.allows(price)
 
     def _admit(self, arrival: Arrival, request: ChatRequest, model: str) -> Call | Reply:
         settings = self.settings
@@ -104,6 +111,8 @@ class Simulation:
         if refusal is not None:
             words = f"{refusal.limit} {getattr(limiter.limits, refusal.limit):.12g}, requested {tokens}"
             reply = arrival.flavour.rate_limited(model, words, refusal, settings.retry_after)
+            told = arrival.flavour.headers(limiter, arrival.t)
+            reply = reply._replace(headers={**told, **reply.headers})
             return self.books.refused(
                 arrival, reply, request, model, in_flight=limiter.in_flight, refused_by=refusal.limit
             )

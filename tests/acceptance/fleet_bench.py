@@ -29,13 +29,11 @@ T = TypeVar("T")
 MODEL = "anthropic/claude-haiku-4.5"
 QUEUE = f"generate.{MODEL}"
 OPENAI_MODEL = "gpt-4o"
+#: A third model, and a second one of the same provider.
+OTHER_MODEL = "openai/gpt-4o"
 
 #: Limits that no test meets, so that what it shows is not how fast they let it.
-_MODELS = "\n".join(
-    f'[models."{name}"]\n'
-    "limits = { requests_per_minute = 600_000, tokens_per_minute = 1_000_000_000, concurrent_requests = 1_000 }\n"
-    for name in (MODEL, OPENAI_MODEL)
-)
+_UNMET = {"requests_per_minute": 600_000, "tokens_per_minute": 1_000_000_000, "concurrent_requests": 1_000}
 _RECIPE = """
 name = "small"
 description = "One question"
@@ -159,7 +157,7 @@ class Fleet:
         self._output.mkdir()
         self._numbers = itertools.count(1)
         self._stack = ExitStack()
-        (folder / "models.toml").write_text(_MODELS)
+        self.declare()
         (folder / "recipes").mkdir()
         self.recipe()
         ours = ("REDIS_URL", "MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "HF_TOKEN")
@@ -199,6 +197,14 @@ class Fleet:
             self._stack.close()
         if error is not None:
             print("\n".join(command.shown() for command in self.commands))
+
+    def declare(self, limits: dict[str, dict[str, int]] | None = None) -> None:
+        """Writes the models file: these limits of these models, and of what they leave out such as no test meets."""
+        tables = []
+        for name in (MODEL, OPENAI_MODEL, OTHER_MODEL):
+            figures = ", ".join(f"{key} = {value}" for key, value in (_UNMET | (limits or {}).get(name, {})).items())
+            tables.append(f'[models."{name}"]\nlimits = {{ {figures} }}\n')
+        (self.folder / "models.toml").write_text("\n".join(tables))
 
     def recipe(self, timeout: float = 60, model: str = MODEL, name: str = "small", more: str = "") -> None:
         """Writes the user's recipe into the recipes' folder."""

@@ -7,6 +7,7 @@ import re
 from fleet_bench import MODEL, OPENAI_MODEL, QUEUE, Fleet
 
 from config.models import to_nano_usd
+from workers.app import job_queue
 
 
 def test_a_budget_is_kept_and_a_higher_one_goes_on(fleet: Fleet) -> None:
@@ -33,10 +34,12 @@ def test_a_job_is_paused_resumed_cancelled_and_retried(fleet: Fleet) -> None:
     fleet.worker(processes=2, concurrency=10)
     job = fleet.submit("small", "--count", "200")
     fleet.until_settled(job, 40)
+    fleet.provider.control(latency_seconds=2.0)
     assert fleet.genfleet("pause", job).err.startswith(f"{job}: paused, ")
     fleet.until(lambda: not fleet.status(job).running, "calls in flight have ended")
     paused = fleet.status(job)
     assert paused.settled == paused.attempts == fleet.billed("calls") < 200
+    fleet.provider.control(latency_seconds=0.3)
     # Another job of the same model is none of the pause's business.
     other = fleet.submit("small", "--count", "400", "--seed", "1")
     fleet.until_settled(other, 10)
@@ -95,7 +98,7 @@ def test_a_worker_without_a_key_leaves_that_models_tasks_alone(fleet: Fleet) -> 
     without = fleet.celery("worker", "-P", "threads", "-c", "5", "-n", "one@test", OPENAI_API_KEY="")
     fleet.until_state(made, "complete")
     assert re.search(r"gpt-4o: not taken; it needs OPENAI_API_KEY", without.err)
-    assert fleet.redis.llen(f"generate.{OPENAI_MODEL}") == fleet.status(left).waiting == 5
+    assert fleet.redis.llen(job_queue(OPENAI_MODEL, left)) == fleet.status(left).waiting == 5
     supervised = fleet.start("worker", "--processes", "1", "--model", OPENAI_MODEL, OPENAI_API_KEY="")
     assert supervised.wait().code == 2
     assert "OPENAI_API_KEY" in supervised.err

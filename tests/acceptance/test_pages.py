@@ -75,7 +75,11 @@ def test_report_is_one_page_with_pictures(fleet: Fleet, seen: Callable[[str], st
     fleet.genfleet("report", job, "--to", str(target))
     page = seen(target.as_uri())
     assert "accepted of 60" in page
-    assert "again http_500" in page
+    assert all(
+        title in page for title in ("By outcome", "Errors by reason", "By recipe", "By model that answered", "By hour")
+    )
+    assert "<td>again</td>" in page
+    assert "<td>http_500</td>" in page
     assert page.count("<svg") == 1
     assert 'src="http' not in page
     assert 'href="http' not in page

@@ -14,6 +14,7 @@ from fleet_bench import MODEL, Fleet
 
 from console.provider.composing import built_in_answer
 from ledger import jobs
+from workers.app import job_queue
 
 #: What others script against.
 CONTRACT = {
@@ -138,7 +139,8 @@ def test_bad_rows_refuse_the_job_or_are_left_out_by_name(fleet: Fleet) -> None:
     assert taken.out == f"{jobs.find(fleet.redis, None)}\n"
     assert "3 rows cannot be used" in taken.err
     assert [row["line"] for row in lines(fleet.folder / "bad.jsonl")] == [2, 5, 6]
-    assert fleet.status(taken.out.strip()).total == fleet.redis.llen(f"generate.{MODEL}") == 4
+    job = taken.out.strip()
+    assert fleet.status(job).total == fleet.redis.llen(job_queue(MODEL, job)) == 4
 
 
 def test_a_persons_mistakes_are_one_sentence_and_exit_code_2(fleet: Fleet) -> None:

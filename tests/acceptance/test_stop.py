@@ -7,11 +7,12 @@ import re
 import signal
 
 import redis
-from fleet_bench import MODEL, QUEUE, Fleet
+from fleet_bench import MODEL, Fleet
 
 from console.services import free_port
 from ledger import fleet as members
 from ledger import keys
+from workers.app import job_queue
 
 
 def test_a_worker_told_to_stop_finishes_its_calls_and_gives_the_rest_back(fleet: Fleet) -> None:
@@ -27,7 +28,9 @@ def test_a_worker_told_to_stop_finishes_its_calls_and_gives_the_rest_back(fleet:
     assert status.running == 0
     assert status.settled == status.attempts == fleet.billed("calls") < 400
     assert fleet.billed("left_calls") == 0
-    queued = [json.loads(message)["headers"]["argsrepr"] for message in fleet.redis.lrange(QUEUE, 0, -1)]
+    queued = [
+        json.loads(message)["headers"]["argsrepr"] for message in fleet.redis.lrange(job_queue(MODEL, job), 0, -1)
+    ]
     todo = {f"('{job}', {int(unit)})" for unit in fleet.redis.hkeys(keys.job(job, "todo"))}
     assert set(queued) == todo
     assert members.alive(fleet.redis) == {}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
+import re
+import struct
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+import pytest
 import redis
 
 from config.models import Limits, Model, Price, Provider
 from config.recipe import Recipe, Sampling
-from ledger import jobs, keys, limits
+from ledger import fleet, jobs, keys, leases, limits
 from ledger.jobs import Item, Spec, Status
 from ledger.leases import Drop, Grant, Leases, Settlement, Wait
 
@@ -24,38 +27,124 @@ Outcome = Literal["accepted", "rejected", "again"]
 Counting = Literal["actual", "reserved"]
 
 MICROSECONDS = 1_000_000
+NOON = 1_768_478_400 * MICROSECONDS
+"""When a bench's time begins: noon of 15 January 2026, UTC."""
+CLOCK = "bench:clock"
+SERVER_TIME = "redis.call('TIME')"
+
+
+@functools.cache
+def script_on_the_clock(name: str) -> str:
+    """One of the ledger's scripts, which reads the time where a bench keeps it."""
+    text = leases.script_text(name)
+    assert text.count(SERVER_TIME) == 1
+    return text.replace(SERVER_TIME, f"{{0, redis.call('GET', '{CLOCK}')}}")
+
+
+def constants(name: str) -> dict[str, float]:
+    """The tunable figures of one of the ledger's scripts, by their names."""
+    found = re.findall(r"^local ([A-Z_]+) = ([0-9.]+)\b", leases.script_text(name), re.MULTILINE)
+    return {figure: float(value) for figure, value in found}
+
+
+ADMIT = constants("admit")
+
+
+class Direct(Leases):
+    """A worker's leases over the test's own connection: what `Leases` sends and reads, without an event loop."""
+
+    def __init__(self, client: Any, worker: str) -> None:
+        self.worker = worker
+        self._redis = client
+        self._admit = self._at_once(client.register_script(leases.script_text("admit")))
+        self._settle = self._at_once(client.register_script(leases.script_text("settle")))
+
+    @staticmethod
+    def _at_once(script: Any) -> Any:
+        async def ask(**what: Any) -> Any:
+            return script(**what)
+
+        return ask
+
+
+def done(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waits")
+
+
+def fullest(times: Sequence[float], amounts: Sequence[float], seconds: float) -> float:
+    """The most that falls within less than so many seconds, at any offset; the times ascend."""
+    most, held, first = 0.0, 0.0, 0
+    for last, time in enumerate(times):
+        held += amounts[last]
+        # A microsecond for what the times lose as floating point numbers.
+        while times[first] <= time - seconds + 1e-6:
+            held -= amounts[first]
+            first += 1
+        most = max(most, held)
+    return most
 
 
 class Bench:
-    """Jobs and workers on one server, under names that no other bench uses."""
+    """Jobs and workers on one server, under names that no other bench uses.
 
-    def __init__(self, url: str, client: redis.Redis) -> None:
+    The scripts read the bench's clock, which stands still until a test advances it; in `real_time` they read the
+    server's, as they do in production.
+    """
+
+    def __init__(self, url: str, client: redis.Redis, *, real_time: bool = False) -> None:
         self.url = url
         self.redis: Any = client
         self.name = uuid.uuid4().hex[:8]
+        self.real_time = real_time
+        self.at = NOON
+        self._patch = pytest.MonkeyPatch()
         self._runner = asyncio.Runner()
         self._workers: dict[str, Leases] = {}
+        self._direct: dict[str, Direct] = {}
         self._numbers = itertools.count()
 
     def __enter__(self) -> Self:
+        if not self.real_time:
+            script_on_the_clock("admit"), script_on_the_clock("settle"), script_on_the_clock("reap")
+            self._patch.setattr(leases, "script_text", script_on_the_clock)
+            self._patch.setattr(fleet, "script_text", script_on_the_clock)
+            self._patch.setattr(self.redis, "time", lambda: divmod(self.at, MICROSECONDS))
+            self.advance(0)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for leases in self._workers.values():
-            self.run(leases.close())
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+        for worker in self._workers.values():
+            self.run(worker.close())
         self._runner.close()
+
+    def advance(self, seconds: float) -> None:
+        """Makes it so many seconds later for the ledger."""
+        assert not self.real_time
+        self.at += round(seconds * MICROSECONDS)
+        self.redis.set(CLOCK, self.at)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine, on this bench's event loop."""
         return self._runner.run(work)
 
     def worker(self, name: str = "w") -> Leases:
-        """The leases of the worker of that name."""
+        """The leases of the worker of that name, as a process has them."""
         if name not in self._workers:
             self._workers[name] = Leases(self.url, name)
         return self._workers[name]
+
+    def direct(self, name: str = "w") -> Direct:
+        """The leases of the worker of that name, for tests that do one thing after the other."""
+        if name not in self._direct:
+            self._direct[name] = Direct(self.redis, name)
+        return self._direct[name]
 
     def model(self, *, price: tuple[int, int] = (0, 0), counting: Counting = "actual", **declared: Any) -> Model:
         """A model known to the ledger; `price` is nano-dollars per prompt and per completion token."""
@@ -99,25 +188,31 @@ class Bench:
         job.register(units if registered is None else registered)
         return job
 
-    def passed(self, model: Model, seconds: float) -> None:
-        """Makes it so many seconds later for a model: what the ledger dated is dated earlier."""
-        name = keys.model(model.name)
-        for field in ("at", "pause", "cut"):
-            if self.redis.hexists(name, field):
-                self.redis.hincrby(name, field, -round(seconds * MICROSECONDS))
-
     def now(self) -> float:
         """The server's time in seconds."""
         seconds, microseconds = self.redis.time()
-        return float(seconds) + float(microseconds) / MICROSECONDS
+        return float(seconds + microseconds / MICROSECONDS)
 
     def level(self, model: Model, of: Literal["requests", "tokens"]) -> float:
         """A bucket's level as it was stored last."""
         return float(self.redis.hget(keys.model(model.name), of) or 0)
 
-    def factor(self, model: Model) -> float:
+    def minute(self, model: Model) -> tuple[int, int]:
+        """Requests and tokens of the last minute, as the ledger sums them and as its window holds them."""
+        use = limits.use(self.redis, model.name)
+        held = {name: int(value) for name, value in self.redis.hgetall(keys.window(model.name)).items()}
+        for kind, total in ((b"r", use.requests), (b"t", use.tokens)):
+            assert sum(value for name, value in held.items() if name.startswith(kind)) == total
+        return use.requests, use.tokens
+
+    def share(self, model: Model) -> float:
         """The share of the limit in use as it was stored last."""
-        return limits.use(self.redis, model.name).factor
+        return limits.use(self.redis, model.name).share
+
+    def places(self, model: Model) -> dict[str, float]:
+        """The turns of the lines that were told to wait, by "<worker> <job>"."""
+        lines = self.redis.hgetall(keys.waiting(model.name))
+        return {line.decode(): struct.unpack(">ddd", place)[0] for line, place in lines.items()}
 
 
 @dataclass(frozen=True)
@@ -149,22 +244,29 @@ class Job:
         if tasks:
             jobs.register(self.bench.redis, self.id, self.spec, tasks)
 
-    def admit(self, unit: int = 0, token: str | None = None, worker: str = "w") -> Grant | Wait | Drop:
+    def admit(
+        self, unit: int = 0, token: str | None = None, worker: str = "w", *, more: bool = False
+    ) -> Grant | Wait | Drop:
         """Asks once; the token is the unit's number unless the test cares."""
-        leases = self.bench.worker(worker)
-        return self.bench.run(leases.admit(self.id, self.model.name, unit, token or f"t{unit}"))
+        return done(self.bench.direct(worker).admit(self.id, self.model.name, unit, token or f"t{unit}", more=more))
 
-    def granted(self, unit: int = 0, token: str | None = None, worker: str = "w") -> Grant:
+    def granted(self, unit: int = 0, token: str | None = None, worker: str = "w", *, more: bool = False) -> Grant:
         """As admit, where the test expects a grant."""
-        reply = self.admit(unit, token, worker)
+        reply = self.admit(unit, token, worker, more=more)
         assert isinstance(reply, Grant), reply
+        return reply
+
+    def waits(self, unit: int = 0, token: str | None = None, worker: str = "w", *, more: bool = False) -> Wait:
+        """As admit, where the test expects to be told to wait."""
+        reply = self.admit(unit, token, worker, more=more)
+        assert isinstance(reply, Wait), reply
         return reply
 
     def wait_for(self, unit: int) -> float:
         """Asks until the unit is granted, letting the time pass that each answer names; says how many seconds."""
         waited = 0.0
         while isinstance(reply := self.admit(unit), Wait):
-            self.bench.passed(self.model, reply.milliseconds / 1000)
+            self.bench.advance(reply.milliseconds / 1000)
             waited += reply.milliseconds / 1000
         assert isinstance(reply, Grant), reply
         return waited
@@ -181,10 +283,8 @@ class Job:
         settlement = self.settlement(outcome, **figures)
         examples = [] if outcome == "again" else [{"index": unit * self.items + k} for k in range(self.items)]
         attempt = {"unit": unit, "token": token or f"t{unit}", "outcome": outcome}
-        leases = self.bench.worker(worker)
-        return self.bench.run(
-            leases.settle(self.id, self.model.name, unit, token or f"t{unit}", settlement, attempt, examples)
-        )
+        held = self.bench.direct(worker)
+        return done(held.settle(self.id, self.model.name, unit, token or f"t{unit}", settlement, attempt, examples))
 
     def settlement(self, outcome: Outcome, **figures: Any) -> Settlement:
         """A settlement of one of the job's tasks; all its examples share its outcome unless `figures` counts them."""
@@ -223,6 +323,7 @@ class Job:
             *client.scan_iter(match=keys.job(self.id, "*"), count=1000),
             keys.job(self.id),
             keys.model(self.model.name),
+            keys.window(self.model.name),
         ]
         return {str(name): client.xlen(name) if client.type(name) == b"stream" else self._value(name) for name in names}
 

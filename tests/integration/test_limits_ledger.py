@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ledger_bench import Bench
+from ledger_bench import ADMIT, Bench
 
 from config.models import Limits, Model
 from config.settings import settings
-from ledger import keys, limits
-from ledger.leases import Wait
+from ledger import limits
+from ledger.leases import Grant
 
 DECLARED: dict[str, Any] = {"requests_per_minute": 500.0, "tokens_per_minute": 1e6, "concurrent_requests": 100}
 
@@ -25,7 +25,7 @@ def test_declared_limits_are_in_force(bench: Bench) -> None:
     full, none = bench.model(**DECLARED), bench.model()
     assert limits.read(bench.redis, full.name) == Limits(**DECLARED)
     assert limits.read(bench.redis, none.name) == Limits()
-    assert limits.use(bench.redis, full.name) == limits.Use(0, 0, 1.0)
+    assert limits.use(bench.redis, full.name) == limits.Use(0, 0, 1.0, 0, 0, Limits(), None)
 
 
 def test_a_limit_that_a_person_set_outlives_a_restart(bench: Bench) -> None:
@@ -67,13 +67,13 @@ def test_concurrency_changes_at_once_for_every_worker(bench: Bench) -> None:
     model = bench.model(concurrent_requests=1)
     job = bench.job(model, units=5)
     job.granted(0)
-    assert job.admit(1, worker="x") == Wait(50, "concurrent")
+    assert job.waits(1, worker="x").binds == "concurrent"
     limits.change(bench.redis, model.name, {"concurrent_requests": 3})
     job.granted(1, worker="x")
     job.granted(2, worker="y")
     limits.change(bench.redis, model.name, {"concurrent_requests": 2})
     job.settle(0)
-    assert job.admit(3) == Wait(50, "concurrent")
+    assert job.waits(3).binds == "concurrent"
     job.settle(1)
     job.granted(3)
     limits.change(bench.redis, model.name, {"concurrent_requests": None})
@@ -85,50 +85,84 @@ def test_a_model_is_shared_by_all_its_jobs(bench: Bench) -> None:
     model, other = bench.model(concurrent_requests=1), bench.model(concurrent_requests=1)
     one, two, elsewhere = bench.job(model), bench.job(model), bench.job(other)
     one.granted()
-    assert two.admit() == Wait(50, "concurrent")
+    assert two.waits().binds == "concurrent"
     elsewhere.granted()
     one.settle()
     two.granted()
 
 
 def test_a_lower_rate_holds_from_the_next_admission_on(bench: Bench) -> None:
-    """A wait told under the new rate is as long as the new rate needs."""
-    model = bench.model(requests_per_minute=60_000)
-    job = bench.job(model, units=3)
+    """A wait under the new rate is as long as the new rate needs."""
+    job = bench.job(bench.model(requests_per_minute=60_300), units=3)
     job.granted(0)
-    limits.change(bench.redis, model.name, {"requests_per_minute": 6.0})
-    # The bucket is dated an hour ahead, so that the time of the test itself fills nothing.
-    bench.passed(model, -3600)
-    assert job.admit(1) == Wait(12_000, "requests")
+    limits.change(bench.redis, job.model.name, {"requests_per_minute": 6})
+    # A call every ten seconds; the bucket, which was empty, is full enough with half a second's.
+    assert job.wait_for(1) == pytest.approx(0.5, abs=0.002)
+    assert job.wait_for(2) == pytest.approx(ADMIT["WINDOW"] / 6, abs=0.01)
+
+
+def test_a_higher_rate_holds_from_the_next_admission_on(bench: Bench) -> None:
+    """Whoever waits under the old rate asks again within a second, and then goes by the new one."""
+    job = bench.job(bench.model(requests_per_minute=6.03), units=3)
+    job.granted(0)
+    reply = job.waits(1)
+    assert reply.milliseconds <= 1000
+    limits.change(bench.redis, job.model.name, {"requests_per_minute": 60_300})
+    bench.advance(reply.milliseconds / 1000)
+    job.granted(1)
 
 
 def test_a_changed_limit_forgets_what_429s_taught(bench: Bench) -> None:
-    """A person who sets a limit knows better than the cuts of before."""
+    """A person who sets a limit knows better than the cuts of before; what the provider told stays."""
     model = bench.model(requests_per_minute=600)
-    job = bench.job(model)
-    job.granted()
-    job.settle(outcome="again", retry_after_ms=1000)
-    assert bench.factor(model) == pytest.approx(0.8)
+    job = bench.job(model, units=4)
+    for unit in range(3):
+        job.granted(unit)
+        bench.advance(0.2)
+    job.settle(0, outcome="again", retry_after_ms=1000, told_rpm=450.0)
+    assert bench.share(model) < 1
     limits.change(bench.redis, model.name, {"requests_per_minute": 300.0})
-    assert bench.factor(model) == 1
+    assert bench.share(model) == 1
+    assert limits.use(bench.redis, model.name).told == Limits(requests_per_minute=450)
 
 
 def test_the_use_of_a_model_is_told(bench: Bench) -> None:
-    """Calls in flight, 429s so far and the share in use are read in one go."""
-    model = bench.model()
-    job = bench.job(model, units=3)
+    """Calls in flight, 429s so far, the share in use and the last minute are read in one go."""
+    model = bench.model(requests_per_minute=600)
+    job = bench.job(model, units=4)
     for unit in range(3):
         job.granted(unit)
-    job.settle(0, outcome="again", retry_after_ms=10)
-    assert limits.use(bench.redis, model.name) == limits.Use(2, 1, 0.8)
+        bench.advance(0.2)
+    job.settle(0, outcome="again", retry_after_ms=10, told_rpm=900.0, told_tpm=1e6)
+    use = limits.use(bench.redis, model.name)
+    assert use == limits.Use(2, 1, use.share, 2, 2 * 130, Limits(requests_per_minute=900, tokens_per_minute=1e6), None)
+    assert 0.3 <= use.share < 1
+
+
+@pytest.mark.parametrize("kind", ["rpm", "tpm"])
+def test_of_declared_and_told_limits_the_lower_one_binds(bench: Bench, kind: str) -> None:
+    """A provider that tells a lower limit than was declared is believed; a higher one changes nothing."""
+    of_one = {"rpm": 1, "tpm": 130}[kind]
+    declared: dict[str, Any] = {{"rpm": "requests_per_minute", "tpm": "tokens_per_minute"}[kind]: 6000.0 * of_one}
+    model = bench.model(**declared)
+    job = bench.job(model, units=4)
+    paces = []
+    for unit, told in enumerate([12_000.0, 60.0, 60.0, 60.0]):
+        paces.append(job.wait_for(unit))
+        figures: dict[str, Any] = {f"told_{kind}": told * of_one}
+        job.settle(unit, prompt_tokens=30, completion_tokens=100, **figures)
+    assert paces[1] <= 0.011
+    assert paces[3] == pytest.approx(1, abs=0.02)
 
 
 def test_a_bucket_fills_to_its_burst_and_no_further(bench: Bench) -> None:
     """After an hour without calls the fleet may start with half a second's requests, not with an hour's."""
-    model = bench.model(requests_per_minute=1210)  # 20 a second, a burst of 10
+    model = bench.model(requests_per_minute=20 * ADMIT["WINDOW"])  # 20 a second
     job = bench.job(model, units=40)
     job.granted(0)
-    bench.passed(model, 3600)
-    job.granted(1)
-    assert bench.level(model, "requests") == pytest.approx(10 - 1)
-    assert bench.redis.hget(keys.model(model.name), "in_flight") == b"2"
+    bench.advance(3600)
+    granted = 0
+    while isinstance(job.admit(1 + granted), Grant):
+        granted += 1
+    assert granted == 10
+    assert limits.use(bench.redis, model.name).in_flight == 11

@@ -334,6 +334,7 @@ def test_the_request_limit_refuses_with_a_time_to_wait() -> None:
         assert (error.code, error.type) == ("rate_limit_exceeded", "requests")
         headers = error.response.headers
         assert float(headers["retry-after-ms"]) == pytest.approx(float(headers["retry-after"]) * 1000)
+        assert headers["x-ratelimit-limit-requests"] == "1"
         assert [call.refused_by for call in server.audit()] == [None, *["requests_per_minute"] * 2]
         assert server.audit()[1].retry_after is not None
 
@@ -409,10 +410,58 @@ def test_a_model_without_a_price_does_not_exist() -> None:
         assert (error.status_code, error.code) == (404, "model_not_found")
 
 
+def dearer(**bounds: Any) -> dict[str, Any]:
+    """What the OpenRouter flavour is asked for with this bound on its price."""
+    return {"provider": {"require_parameters": True, "max_price": bounds}}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "served"),
+    [
+        ({}, True),
+        ({"prompt": None}, True),
+        ({"prompt": 1, "completion": 5}, True),
+        ({"prompt": 1.0, "completion": 5.0}, True),
+        ({"prompt": 0.999, "completion": 5}, False),
+        ({"prompt": 1, "completion": 4.999}, False),
+        ({"completion": 0}, False),
+        # Its cache costs 1.25 to write, which is not asked.
+        ({"prompt": 1, "request": 0}, True),
+    ],
+)
+def test_a_bound_on_the_price(bounds: dict[str, Any], served: bool) -> None:
+    """OpenRouter serves no call that costs more than `provider.max_price`, and OpenAI knows no such field."""
+    with provider() as server:
+        if served:
+            once(server.base_url, extra_body=dearer(**bounds))
+        else:
+            error = refusal(server.base_url, extra_body=dearer(**bounds))
+            assert (error.status_code, server.bill()["cost_nano_usd"]) == (404, 0)
+            assert isinstance(error.body, dict)
+            assert error.body["message"].startswith("No endpoints found for m")
+            assert error.body["metadata"]["error_type"] == "constraint_filtered"
+        once(server.openai_base_url, extra_body=dearer(**bounds))
+
+
+def test_the_next_model_answers_for_one_that_is_too_dear() -> None:
+    """A model above the bound is passed over; with all of them above it, the call is refused."""
+    cheap = PRICE.model_copy(update={"input": Decimal("0.5")})
+    with SimulatedProvider(ProviderSettings(prices={"m": PRICE, "n": cheap}), answer) as server:
+        assert once(server.base_url, extra_body={"models": ["m", "n"], **dearer(prompt=0.5)}).model == "n"
+        assert refusal(server.base_url, extra_body={"models": ["m", "n"], **dearer(prompt=0.1)}).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("fields", "part"),
     [
         (b"{", "not JSON"),
+        ({"provider": "cheap"}, "provider"),
+        ({"provider": {"max_price": 3}}, "max_price"),
+        ({"provider": {"max_price": {"prompt": "1"}}}, "max_price.prompt"),
+        ({"provider": {"max_price": {"completion": -1}}}, "max_price.completion"),
+        ({"provider": {"max_price": {"prompt": True}}}, "max_price.prompt"),
+        ({"provider": {"max_price": {"prompt": float("nan")}}}, "max_price.prompt"),
+        ({"provider": {"max_price": {"prompt": float("inf")}}}, "max_price.prompt"),
         (b"[]", "not a JSON object"),
         ({"model": None}, "model"),
         ({"models": "m"}, "models"),
@@ -480,7 +529,14 @@ def test_openrouters_other_pages() -> None:
         pricing = models["data"][0]["pricing"]
         assert Decimal(pricing["prompt"]) * 10**6 == PRICE.input
         assert Decimal(pricing["completion"]) * 10**6 == PRICE.output
-        assert http("GET", f"{server.openai_base_url}/models")[1] == models
+        assert Decimal(pricing["input_cache_read"]) * 10**6 == PRICE.cached_input
+        assert Decimal(pricing["input_cache_write"]) * 10**6 == PRICE.cache_write
+        assert Decimal(pricing["request"]) == 0
+        assert (models["total_count"], models["links"]) == (2, {"next": None})
+        assert {"context_length", "architecture", "top_provider", "supported_parameters"} <= set(models["data"][0])
+        _, plain, _ = http("GET", f"{server.openai_base_url}/models")
+        assert [(model["id"], model["object"]) for model in plain["data"]] == [("m", "model"), ("n", "model")]
+        assert "pricing" not in plain["data"][0]
         _, generation, _ = http("GET", f"{server.base_url}/generation?id={completion.id}")
         assert Decimal(str(generation["data"]["total_cost"])) * 10**9 == nano(completion)
         assert http("GET", f"{server.base_url}/generation?id=gen-0")[0] == 404

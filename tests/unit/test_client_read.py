@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,8 +17,9 @@ from hypothesis import strategies as st
 from samples import model_of
 
 from config.models import models
-from workers.client import Answer, _from_status, _retry_after, read
-from workers.errors import Failure, decide
+from workers.client import Answer, _from_status, _retry_after, _told, read
+from workers.errors import Failure, Told, decide
+from workers.usage import Tokens, cost_of
 
 MODEL = model_of()
 HAIKU = "anthropic/claude-haiku-4.5"
@@ -74,6 +77,8 @@ def test_an_answer() -> None:
         cost=935_000,
         cost_source="provider",
         latency=1.5,
+        cache_write_tokens=300,
+        told=None,
     )
 
 
@@ -107,13 +112,76 @@ def test_cost(raw: Any, cost: tuple[int | None, str]) -> None:
     assert (answer(raw).cost, answer(raw).cost_source) == cost
 
 
-def test_the_price_is_that_of_who_answered(clean: pytest.MonkeyPatch) -> None:
-    """An answer of a fallback is priced as the fallback; one of a model not in the file as the model asked for."""
-    raw = usage(cost=..., prompt_tokens_details=None)
-    prices = models()["openai/gpt-4o"].price
-    assert answer(raw | {"model": "openai/gpt-4o"}).cost == prices.nano_usd(1000, 100)
-    assert answer(raw | {"model": "maker/model-2026-01"}).cost == MODEL.price.nano_usd(1000, 100)
-    assert answer(raw | {"model": None}).answered_by == "maker/model"
+WITHOUT_COST = usage(cost=..., prompt_tokens_details=None)
+
+
+def priced(name: str | None, /, *fallbacks: str, **asked: Any) -> int | None:
+    """The cost of 1,000 tokens in and 100 out of an answer under that name, at the prices of the models file."""
+    found = read(WITHOUT_COST | {"model": name}, model_of(**asked), 1.5, [models()[one] for one in fallbacks])
+    assert isinstance(found, Answer)
+    assert (found.answered_by, found.cost_source) == (name or "maker/model", "prices")
+    return found.cost
+
+
+MAKERS, HAIKUS, GPTS = 1_500_000, 1_200_000, 3_500_000  # of maker/model, claude-3.5-haiku and gpt-4o
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [
+        (None, MAKERS),
+        ("maker/model", MAKERS),
+        ("openai/gpt-4o", GPTS),
+        ("anthropic/claude-3.5-haiku", HAIKUS),
+        # A day in the name, as the makers write it.
+        ("maker/model-2026-01-31", MAKERS),
+        ("maker/model-20260131", MAKERS),
+        ("maker/model-0131", MAKERS),
+        ("maker/model@20260131", MAKERS),
+        ("openai/gpt-4o-2024-11-20", GPTS),
+        # OpenRouter's permanent name of it.
+        ("anthropic/claude-3.5-haiku-20241022", HAIKUS),
+        ("anthropic/claude-3-5-haiku-20241022", GPTS),
+        ("anthropic/claude-haiku-3.5-20241022", HAIKUS),
+        ("Anthropic/Claude-3.5-Haiku", HAIKUS),
+        # Other models, which are nobody's dated version: the dearest of those that were asked for.
+        ("openai/gpt-4o-mini", GPTS),
+        ("openai/gpt-4o-mini-2024-07-18", GPTS),
+        ("openai/gpt-4o-2024", GPTS),
+        ("maker/model-9999", GPTS),
+        ("maker/model-20269999-x", GPTS),
+        ("maker/model:free", GPTS),
+        ("gpt-4o", GPTS),
+        ("", MAKERS),
+        ("?" * 5000, GPTS),
+    ],
+)
+def test_the_price_is_that_of_who_answered(clean: pytest.MonkeyPatch, name: str | None, cost: int) -> None:
+    """An answer is priced as who gave it, by its name or a dated one; else as the dearest that was asked for."""
+    assert priced(name, "anthropic/claude-3.5-haiku", "openai/gpt-4o") == cost
+
+
+def test_a_dated_version_of_a_variant(clean: pytest.MonkeyPatch) -> None:
+    """The variant of a model has its own price, and a day in its name stands before the variant."""
+    free = {"name": "maker/model:free", "price": {"input": "0", "output": "0"}}
+    assert priced("maker/model-0324:free", "openai/gpt-4o", **free) == 0
+    assert priced("maker/model-0324", "openai/gpt-4o", **free) == GPTS
+
+
+def test_a_model_is_priced_where_it_was_asked_for(clean: pytest.MonkeyPatch, file: Callable[[str, str], Path]) -> None:
+    """Two providers may ask other prices for a model of the same name."""
+    clean.setenv("GENFLEET_MODELS", str(file("m.toml", "[models.gpt-4o]\nprice = { input = 900 }\n")))
+    assert priced("gpt-4o", "openai/gpt-4o") == GPTS
+    assert read(WITHOUT_COST | {"model": "gpt-4o-2024-08-06"}, models()["gpt-4o"], 1).cost == 901_000_000  # type: ignore[union-attr]
+
+
+@given(st.text() | st.from_regex(r"[a-z]{1,8}(/|-)gpt-4o(-[0-9]{4}){0,2}"), st.data())
+def test_never_cheaper_than_what_was_asked_for(name: str, data: st.DataObject) -> None:
+    """Whoever else answers is not taken to be cheaper than the dearest candidate."""
+    asked = [model_of(name=f"m{n}", price={"input": n, "output": n}) for n in data.draw(st.lists(st.integers(0, 9)))]
+    tokens = Tokens(1000, 100, 0, 0)
+    cost, source = cost_of({}, tokens, f"?{name}", [MODEL, *asked])
+    assert (cost, source) == (max(one.price.nano_usd(*tokens) for one in (MODEL, *asked)), "prices")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +199,49 @@ def test_cached_tokens(details: Any, cached: int, cost: int) -> None:
     """Cached and written tokens are part of the prompt's, never more than them, so no cost falls below zero."""
     found = answer(usage(cost=..., prompt_tokens_details=details))
     assert (found.cached_tokens, found.cost) == (cached, cost)
+
+
+@pytest.mark.parametrize(
+    ("told", "tokens"),
+    [
+        # OpenAI and OpenRouter: part of the prompt.
+        ({"prompt_tokens_details": {"cached_tokens": 600}}, (1000, 600, 0)),
+        ({"prompt_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 300}}, (1000, 600, 300)),
+        ({"prompt_tokens_details": {"cached_tokens": None, "cache_write_tokens": 300}}, (1000, 0, 300)),
+        # Anthropic's names, added to the prompt by the server, as its sums tell.
+        ({"cache_read_input_tokens": 600, "cache_creation_input_tokens": 300}, (1000, 600, 300)),
+        ({"cache_read_input_tokens": 600, "total_tokens": 1100}, (1000, 600, 0)),
+        (
+            {
+                "cache_read_input_tokens": 600,
+                "cache_creation_input_tokens": 300,
+                "prompt_tokens_details": {"cached_tokens": 600},
+                "total_tokens": 1100,
+            },
+            (1000, 600, 300),
+        ),
+        # Or beside it.
+        ({"cache_read_input_tokens": 600, "total_tokens": 1700}, (1600, 600, 0)),
+        ({"cache_creation_input_tokens": 4096}, (5096, 0, 4096)),
+        ({"cache_read_input_tokens": 900, "cache_creation_input_tokens": 900}, (2800, 900, 900)),
+        ({"cache_read_input_tokens": 900, "prompt_tokens": 0}, (900, 900, 0)),
+        # Nonsense.
+        ({"cache_read_input_tokens": -1, "cache_creation_input_tokens": "many"}, (1000, 0, 0)),
+        ({"prompt_tokens_details": []}, (1000, 0, 0)),
+    ],
+)
+def test_tokens_of_a_cache(told: dict[str, Any], tokens: tuple[int, int, int]) -> None:
+    """Tokens read from a cache and written to one are found under either name, and priced as what they are."""
+    found = answer(body(usage={"prompt_tokens": 1000, "completion_tokens": 100} | told))
+    prompt, cached, written = tokens
+    assert (found.prompt_tokens, found.cached_tokens, found.cache_write_tokens) == tokens
+    assert found.cost == (prompt - cached - written) * 1000 + cached * 100 + written * 1250 + 100 * 5000
+
+
+def test_tokens_of_reasoning() -> None:
+    """Tokens of reasoning are in the completion's already, and are not counted twice."""
+    found = answer(usage(cost=..., completion_tokens_details={"reasoning_tokens": 90}))
+    assert (found.completion_tokens, found.cost) == (100, BY_PRICES[0])
 
 
 def test_a_refusal_and_an_empty_answer() -> None:
@@ -264,6 +375,43 @@ def test_an_error_status(status: int, raw: Any, headers: dict[str, str], expecte
     assert decide(found).action == action
 
 
+LIMITS = "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (("500", "30000"), Told(500, 30_000)),
+        (("500", None), Told(500, None)),
+        ((None, "2.5e6"), Told(None, 2_500_000)),
+        ((None, None), None),
+        (("0", "0"), None),
+        (("0", "30000"), Told(None, 30_000)),
+        (("-1", "nan"), None),
+        (("inf", "1e300"), None),
+        (("", "unlimited"), None),
+    ],
+)
+def test_limits_in_the_headers(values: tuple[str | None, str | None], told: Told | None) -> None:
+    """The limits that a provider names come with an answer, with an error in its place, and with a 429."""
+    headers = {name: value for name, value in zip(LIMITS, values, strict=True) if value is not None}
+    assert _told(headers) == told
+    refused = status_error(429, {"error": {"code": "rate_limit_exceeded"}}, headers)
+    assert (refused.told, refused.retry_after) == (told, None)
+    for raw in (body(), {"error": {"code": 502}}):
+        assert read(raw, MODEL, 1.5, told=told).told == told
+
+
+@given(st.dictionaries(st.sampled_from(LIMITS), st.text() | st.from_regex(r"[0-9.e+-]{0,12}")))
+def test_limits_are_such_as_can_be_kept(headers: dict[str, str]) -> None:
+    """Whatever a proxy writes there, a limit is a number above zero or not there."""
+    told = _told(headers)
+    if told is not None:
+        found = [limit for limit in (told.requests_per_minute, told.tokens_per_minute) if limit is not None]
+        assert found
+        assert all(0 < limit <= 1e9 for limit in found)
+
+
 NOW = datetime.now(UTC)
 
 
@@ -303,6 +451,7 @@ def test_retry_after_never_raises(headers: dict[str, str]) -> None:
 
 NAMES = ["error", "choices", "usage", "message", "content", "refusal", "finish_reason", "code", "metadata", "cost"]
 NAMES += ["error_type", "availability", "retryable", "retry_after", "http_status", "model", "id", "reason", "type"]
+NAMES += ["cache_read_input_tokens", "cache_creation_input_tokens", "total_tokens"]
 NAMES += ["prompt_tokens", "completion_tokens", "prompt_tokens_details", "cached_tokens", "cache_write_tokens"]
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.just(10**400)
 JSON = st.recursive(
@@ -325,7 +474,7 @@ def test_reading_never_raises(raw: Any) -> None:
         assert decide(found).reason
         return
     assert found.text.encode() is not None
-    assert 0 <= found.cached_tokens <= found.prompt_tokens < 10**12
+    assert 0 <= found.cached_tokens + found.cache_write_tokens <= found.prompt_tokens < 10**12
     assert 0 <= found.completion_tokens < 10**12
     assert found.cost is None or 0 <= found.cost < 2**63
     json.dumps(vars(found), ensure_ascii=False, allow_nan=False).encode()

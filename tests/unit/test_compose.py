@@ -279,7 +279,7 @@ def test_the_image_holds_what_runs_and_no_build_tools() -> None:
 def test_the_image_is_made_of_every_package_and_nothing_secret() -> None:
     """What is copied are the packages and their description; .dockerignore lets nothing else in, .env least of all."""
     copied = {source for name, what in instructions() if name == "COPY" for source in what.split()[:-1]}
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert copied == packages | {"pyproject.toml", "README.md"}
     ignore = [line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
     assert ignore[0] == "*"

@@ -56,7 +56,7 @@ TABLE: list[tuple[Failure, Decision]] = [
     # The request's fault: another try would do no better.
     *[(Failure(status), Decision("reject", f"http_{status}")) for status in (400, 404, 405, 412, 413, 415, 422, 451)],
     (Failure(404, kind="not_found", code="model_not_found"), Decision("reject", "http_404")),
-    (Failure(404, code="no_endpoints"), Decision("reject", "http_404")),
+    (Failure(404, code="no_endpoints"), Decision("stop", "no_endpoints")),
     (Failure(400, kind="context_length_exceeded"), Decision("reject", "http_400")),
     (Failure(400, kind="refusal"), Decision("reject", "refused")),
     (Failure(400, kind="content_policy_violation"), Decision("reject", "refused")),
@@ -77,7 +77,7 @@ TABLE: list[tuple[Failure, Decision]] = [
     (Failure(200, kind="content_policy_violation"), Decision("reject", "refused")),
     (Failure(200, code="content_policy_violation"), Decision("reject", "refused")),
     (Failure(200, kind="context_length_exceeded"), Decision("reject", "http_400")),
-    (Failure(200, kind="no_endpoints"), Decision("reject", "http_404")),
+    (Failure(200, kind="no_endpoints"), Decision("stop", "no_endpoints")),
     (Failure(200, code="insufficient_quota"), NO_QUOTA),
     (Failure(200, retryable=False), Decision("reject", "provider_error")),
 ]  # fmt: skip

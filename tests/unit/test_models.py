@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from config.errors import ModelsError
 from config.models import NANO, Price, laid_over, load_models, model, models, to_nano_usd
+from config.money import usd
 
 Write = Callable[[str, str], Path]
 HAIKU = "anthropic/claude-haiku-4.5"
@@ -90,7 +92,7 @@ def test_every_problem_is_named(file: Write) -> None:
     """All problems of the file come at once, each with its place and, for a model, its value."""
     over = file(
         "mine.toml",
-        'extra = 1\n[providers.broken]\nbase_url = "host"\n[providers]\nodd = 3\n'
+        'extra = 1\nprices_as_of = "today"\n[providers.broken]\nbase_url = "host"\n[providers]\nodd = 3\n'
         '[models]\nplain = 5\n[models.lost]\nprovider = "nowhere"\n[models.listed]\nprovider = []\n'
         f'[models."{HAIKU}"]\ncontext_window = 0\nprice = {{ input = -1, output = inf }}\n'
         'sampling = ["warmth"]\nlimits = { requests_per_minute = inf, concurrent_requests = 0 }\nspeed = 9\n',
@@ -111,6 +113,7 @@ def test_every_problem_is_named(file: Write) -> None:
         f'models."{HAIKU}".limits.requests_per_minute: Input should be a finite number (is inf).',
         f'models."{HAIKU}".limits.concurrent_requests: Input should be greater than or equal to 1 (is 0).',
         f'models."{HAIKU}".speed: Extra inputs are not permitted (is 9).',
+        '"prices_as_of": unknown table.',
     ]
     for start in starts:
         assert [line for line in found if line.startswith(start)], (start, found)
@@ -172,6 +175,38 @@ def test_price_of_a_call(
     assert Price.model_validate(dict(zip(names, price, strict=True))).nano_usd(*tokens) == nano
 
 
+#: Prices with more digits than a float or the default of Decimal can hold, and of any size.
+EXACT = st.decimals(0, 10**6) | st.decimals(0, 10, places=30) | AMOUNT
+EXACT_PRICE = st.builds(Price, input=EXACT, output=EXACT, cached_input=st.none() | EXACT, cache_write=st.none() | EXACT)
+
+
+@given(EXACT_PRICE, st.integers(0, 10**9), st.integers(0, 10**9), st.data())
+def test_the_price_of_a_call_is_exact(price: Price, prompt: int, completion: int, data: st.DataObject) -> None:
+    """The cost is the sum in fractions, to the nearest nano-dollar, halves to even, whatever the digits."""
+    cached = data.draw(st.integers(0, prompt))
+    written = data.draw(st.integers(0, prompt - cached))
+    read = price.input if price.cached_input is None else price.cached_input
+    write = price.input if price.cache_write is None else price.cache_write
+    dollars = (
+        Fraction(price.input) * (prompt - cached - written)
+        + Fraction(read) * cached
+        + Fraction(write) * written
+        + Fraction(price.output) * completion
+    ) / 10**6
+    nano = price.nano_usd(prompt, completion, cached, written)
+    rest = abs(dollars * NANO - nano)
+    assert rest < Fraction(1, 2) or (rest == Fraction(1, 2) and nano % 2 == 0)
+
+
+@given(EXACT_PRICE)
+def test_prices_are_rounded_up_where_money_is_reserved(price: Price) -> None:
+    """What is reserved for a token is its exact price or less than a nano-dollar above it."""
+    dearest = max(p for p in (price.input, price.cached_input, price.cache_write) if p is not None)
+    reserved = (*price.worst_nano_usd(), *price.plain_nano_usd())
+    for nano, exact in zip(reserved, (dearest, price.output, price.input, price.output), strict=True):
+        assert 0 <= nano - Fraction(exact) * 1000 < 1
+
+
 @given(PRICE, TOKENS, TOKENS, st.data())
 def test_no_call_costs_more_than_the_worst_price(
     price: Price, prompt: int, completion: int, data: st.DataObject
@@ -214,6 +249,16 @@ def test_address_of_a_provider(clean: pytest.MonkeyPatch) -> None:
     found = models()
     assert found["gpt-4o"].provider.url() == "http://127.0.0.1:1/v1"
     assert found[HAIKU].provider.url() == "https://openrouter.ai/api/v1"
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("1", "$1.00"), ("1.5", "$1.50"), ("0.10", "$0.10"), ("1.375", "$1.375"), ("1E+3", "$1000.00"), ("0", "$0.00")],
+)
+def test_prices_as_people_read_them(amount: str, text: str) -> None:
+    """A price has cents, and more digits where it has them; one that is not there is none."""
+    assert usd(Decimal(amount)) == text
+    assert usd(None) == "none"
 
 
 def test_models_file_of_the_environment(clean: pytest.MonkeyPatch, file: Write) -> None:

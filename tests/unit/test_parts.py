@@ -7,85 +7,20 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from part_samples import EXHAUSTED, collect, entry, rows_of, stored
 
 from ledger.part_files import Part, StreamId, list_parts, part_name
-from ledger.part_merge import LARGEST, SMALL, worth_merging
+from ledger.part_lines import Lines
+from ledger.part_merge import worth_merging
 from ledger.parts import KINDS, Entry, Kind, Parts, PartsError
 
-EXHAUSTED = 1_000
-
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-def entry(number: int, outcomes: str = "a") -> Entry:
-    """The stream entry of one attempt with one example for each letter of `outcomes`: accepted or rejected."""
-    names = {"a": "accepted", "r": "rejected"}
-    examples = [{"id": f"{number}.{k}", "outcome": names[letter]} for k, letter in enumerate(outcomes)]
-    return f"{1 + number // 3}-{number % 3 * 5}", json.dumps({"unit": number}).encode(), json.dumps(examples).encode()
-
-
-def rows_of(entries: list[Entry]) -> dict[Kind, list[Any]]:
-    """What must be stored of these entries."""
-    examples = [example for _, _, listed in entries for example in json.loads(listed)]
-    return {
-        "attempts": [json.loads(attempt) for _, attempt, _ in entries],
-        "accepted": [example for example in examples if example["outcome"] == "accepted"],
-        "rejected": [example for example in examples if example["outcome"] == "rejected"],
-    }
-
-
-def stored(directory: Path) -> dict[Kind, list[Any]]:
-    return {kind: list(Parts(directory).iterate(kind)) for kind in KINDS}
-
-
-@contextmanager
-def crashing(at: int) -> Iterator[list[int]]:
-    """Let the process die at the given one of the steps that change the disk: before odd ones, after even ones."""
-    steps = [0]
-
-    def dying(change: Callable[..., Any]) -> Callable[..., Any]:
-        def step(*args: Any, **named: Any) -> Any:
-            steps[0] += 2
-            if steps[0] - 1 == at:
-                raise Crash
-            result = change(*args, **named)
-            if steps[0] == at:
-                raise Crash
-            return result
-
-        return step
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("fsync", "replace", "unlink"):
-            patch.setattr(os, name, dying(getattr(os, name)))
-        yield steps
-
-
-def collect(stream: list[Entry], directory: Path, batch: int, crash_at: int) -> int:
-    """Collect as the collector does, with a crash somewhere; return the steps done, EXHAUSTED where none was left."""
-    parts = Parts(directory)
-    with crashing(crash_at) as steps:
-        try:
-            while stream:
-                parts.write(stream[:batch])
-                del stream[:batch]
-                parts.compact(least=3)
-            parts.compact(least=2)
-        except Crash:
-            return steps[0]
-        finally:
-            parts.close()
-    return EXHAUSTED
+SMALL, LARGEST = Lines.small, Lines.largest
 
 
 def test_every_single_crash(tmp_path: Path) -> None:
@@ -149,9 +84,9 @@ def test_ids_compare_as_numbers(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
     ids = ["5-9", "5-10", "9-0", "10-0"]
     for stream_id in ids:
-        parts.write([(stream_id, json.dumps({"at": stream_id}).encode(), b"[]")])
+        parts.write([(stream_id, json.dumps({"worker": stream_id}).encode(), b"[]")])
     parts.close()
-    assert [row["at"] for row in Parts(tmp_path).iterate("attempts")] == ids
+    assert [row["worker"] for row in Parts(tmp_path).iterate("attempts")] == ids
     parts.write([(stream_id, b"{}", b"[]") for stream_id in ids])
     parts.close()
     assert parts.count("attempts") == len(ids)
@@ -245,30 +180,32 @@ def test_one_writer(tmp_path: Path) -> None:
     second.close()
 
 
-def test_readers_put_merging_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["accepted", "attempts"])
+def test_readers_put_merging_off(tmp_path: Path, kind: Kind) -> None:
     """Whoever is in the middle of reading finds every part that was there at the start."""
     parts = Parts(tmp_path)
     for n in range(4):
         parts.write([entry(n)])
-    reader = Parts(tmp_path).iterate("accepted")
+    reader = Parts(tmp_path).iterate(kind)
     read = [next(reader)]
     assert parts.compact(least=2) == 0
     read += reader
     assert parts.compact(least=2) == 8
     parts.close()
-    assert read == rows_of([entry(n) for n in range(4)])["accepted"]
+    assert read == rows_of([entry(n) for n in range(4)])[kind]
 
 
-def test_going_on_from_a_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["accepted", "attempts"])
+def test_going_on_from_a_row(tmp_path: Path, kind: Kind) -> None:
     """Who has seen n rows goes on after them, though the parts were merged meanwhile."""
     parts = Parts(tmp_path)
     for n in range(6):
         parts.write([entry(n, "aa")])
         if n == 3:
             parts.compact(least=2)
-    expected = rows_of([entry(n, "aa") for n in range(6)])["accepted"]
+    expected = rows_of([entry(n, "aa") for n in range(6)])[kind]
     for skip in range(14):
-        assert list(parts.iterate("accepted", skip)) == expected[skip:]
+        assert list(parts.iterate(kind, skip)) == expected[skip:]
     parts.close()
 
 
@@ -308,7 +245,7 @@ def test_a_damaged_part(tmp_path: Path) -> None:
     parts.close()
     (path,) = (tmp_path / "accepted").iterdir()
     path.write_text("{}\n{\n")
-    with pytest.raises(PartsError, match=rf"{path.name}, line 2 is damaged"):
+    with pytest.raises(PartsError, match=rf"{path.name} is damaged \(line 2 is not JSON\)"):
         list(parts.iterate("accepted"))
 
 
@@ -320,7 +257,7 @@ def test_merging_keeps_files_few_and_copies_little(sizes: list[int]) -> None:
     copied = 0
     for n, size in enumerate(sizes):
         parts.append(Part(StreamId(n, 0), StreamId(n, 0), Path(), size))
-        chosen = worth_merging(parts)
+        chosen = worth_merging(parts, SMALL, LARGEST)
         if len(chosen) >= 16:
             total = sum(part.size for part in chosen)
             assert total <= LARGEST

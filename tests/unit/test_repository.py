@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("config", "ledger", "workers", "producers", "console")
 #: Modules besides config/settings.py that touch the environment, and why.
 READS_THE_ENVIRONMENT = {
-    "workers/lanes.py": "tells a child its lane, which no person sets",
     "workers/orphan.py": "passes the parent's process id to a child, which no person sets",
     "workers/app.py": "makes processes that it starts use the embedded broker",
     "workers/runtime.py": "takes the name that the supervisor gave this process",

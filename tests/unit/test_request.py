@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import model_of, recipe_of
 
+from config.errors import ModelsError
 from config.models import Model
 from config.request import build, size
 
@@ -20,6 +24,8 @@ OPENAI = {
     "flavour": "openai",
 }
 VARIABLES = {"subject": "storia"}
+#: Of the model in samples: 1 dollar in and 5 out, whatever its cache costs.
+MAX_PRICE = {"prompt": 1.0, "completion": 5.0}
 PLAIN = model_of(provider=OPENAI, prompt_caching="automatic")
 
 
@@ -42,10 +48,10 @@ def test_a_request_to_openai() -> None:
 
 
 def test_a_request_to_openrouter() -> None:
-    """Beside that, OpenRouter is told to use only providers that enforce the schema."""
+    """Beside that, OpenRouter is told to use only providers that enforce the schema, at the price that is reserved."""
     model = model_of(prompt_caching="automatic")
     request = build(recipe_of(), model, VARIABLES, 1)
-    assert request.pop("extra_body") == {"provider": {"require_parameters": True}}
+    assert request.pop("extra_body") == {"provider": {"require_parameters": True, "max_price": MAX_PRICE}}
     assert request == build(recipe_of(), PLAIN, VARIABLES, 1)
 
 
@@ -65,7 +71,7 @@ def test_models_without_schemas(kind: str, provider: dict[str, str]) -> None:
     model = model_of(structured_output=kind, provider=provider)
     request = build(recipe_of(), model, VARIABLES, 1)
     assert request.get("response_format") == ({"type": "json_object"} if kind == "json_object" else None)
-    assert "extra_body" not in request
+    assert request.get("extra_body") == (None if provider else {"provider": {"max_price": MAX_PRICE}})
     system = request["messages"][0]["content"]
     assert system.startswith("Scrivi schede.\n\nAnswer with JSON alone")
     assert json.loads(system.partition("JSON Schema (Card):\n")[2]) == recipe_of().checked_output.schema
@@ -102,7 +108,38 @@ def test_fallbacks() -> None:
     """Fallbacks go to OpenRouter after the model itself, in their order."""
     recipe = recipe_of(fallbacks=["openai/gpt-4o", "anthropic/claude-3.5-haiku"])
     extra = build(recipe, model_of(structured_output="none"), VARIABLES, 1)["extra_body"]
-    assert extra == {"models": ["anthropic/claude-haiku-4.5", "openai/gpt-4o", "anthropic/claude-3.5-haiku"]}
+    assert extra["models"] == ["anthropic/claude-haiku-4.5", "openai/gpt-4o", "anthropic/claude-3.5-haiku"]
+
+
+def test_the_dearest_candidate_is_the_bound(clean: pytest.MonkeyPatch, file: Callable[[str, str], Path]) -> None:
+    """OpenRouter may ask what the dearest of model and fallbacks costs, prompt and completion each for itself."""
+    clean.setenv(
+        "GENFLEET_MODELS", str(file("m.toml", '[models."openai/gpt-4o"]\nprice = { input = 9, output = 4 }\n'))
+    )
+
+    def bound(*fallbacks: str, **price: str) -> dict[str, float]:
+        price = {"input": "1", "output": "5", "cache_write": "99"} | price
+        request = build(recipe_of(fallbacks=fallbacks), model_of(price=price), VARIABLES, 1)
+        found: dict[str, float] = request["extra_body"]["provider"]["max_price"]
+        return found
+
+    assert bound() == MAX_PRICE
+    assert bound("openai/gpt-4o") == {"prompt": 9.0, "completion": 5.0}
+    assert bound("openai/gpt-4o", "anthropic/claude-3.5-haiku", output="3") == {"prompt": 9.0, "completion": 4.0}
+    with pytest.raises(ModelsError, match="gpt-9"):
+        bound("gpt-9")
+
+
+@given(st.decimals(0, 1000), st.decimals(0, 1000))
+def test_the_bound_is_what_a_budget_reserves_by(prompt: Decimal, completion: Decimal) -> None:
+    """No price that is known is above the bound, and the bound is no more than is reserved for a token."""
+    model = model_of(price={"input": prompt, "output": completion})
+    bound = build(recipe_of(), model, VARIABLES, 1)["extra_body"]["provider"]["max_price"]
+    assert json.loads(json.dumps(bound)) == bound
+    for kind, price, nano in zip(
+        ("prompt", "completion"), (prompt, completion), model.price.worst_nano_usd(), strict=True
+    ):
+        assert price <= Decimal(str(bound[kind])) == Decimal(nano) / 1000
 
 
 ALL = {"temperature": 0.8, "top_p": 0.9, "frequency_penalty": 0.1, "presence_penalty": 0.2}

@@ -259,7 +259,8 @@ def test_poison() -> None:
 
 ATTEMPT = {
     "job", "unit", "attempt", "at", "outcome", "reason", "recipe", "model", "answered_by", "generation_id",
-    "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nano_usd", "cost_source", "latency_seconds", "worker",
+    "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "cost_nano_usd", "cost_source",
+    "latency_seconds", "worker",
 }  # fmt: skip
 EXAMPLE = {
     "id", "index", "job", "recipe", "outcome", "variables", "model", "answered_by", "generation_id", "usage",
@@ -279,17 +280,18 @@ def records(
 
 def test_records_of_an_accepted_example() -> None:
     """An attempt and its example are kept with all that was promised, and go by the same numbers."""
-    attempt, (example,) = records(answer_of())
+    attempt, (example,) = records(answer_of(cache_write_tokens=30))
     assert set(attempt) == ATTEMPT
     assert attempt | {"at": None} == {
         "job": "job-1", "unit": 3, "attempt": 2, "at": None, "outcome": "accepted", "reason": None, "recipe": "cards",
         "model": "anthropic/claude-haiku-4.5", "answered_by": "maker/model", "generation_id": "gen-1",
-        "prompt_tokens": 100, "completion_tokens": 50, "cached_tokens": 10, "cost_nano_usd": 341_000,
-        "cost_source": "provider", "latency_seconds": 2.5, "worker": "worker-1",
+        "prompt_tokens": 100, "completion_tokens": 50, "cached_tokens": 10, "cache_write_tokens": 30,
+        "cost_nano_usd": 341_000, "cost_source": "provider", "latency_seconds": 2.5, "worker": "worker-1",
     }  # fmt: skip
     assert set(example) == EXAMPLE | {"output", "messages"}
     assert (example["id"], example["index"], example["attempts"]) == ("job-1-000012", 12, 2)
-    assert example["usage"] == {"prompt_tokens": 100, "completion_tokens": 50, "cached_tokens": 10}
+    used = {"prompt_tokens": 100, "completion_tokens": 50, "cached_tokens": 10, "cache_write_tokens": 30}
+    assert example["usage"] == used
     assert (example["cost_usd"], example["cost_nano_usd"]) == (0.000341, 341_000)
     assert (example["variables"], example["output"]) == ({"subject": "storia"}, GOOD)
 

@@ -1,0 +1,126 @@
+"""genfleet as a user runs it on several machines: broker, workers, a submitted job, a collector, all real processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import redis
+
+from benchmarks.bench import MODEL, Bench
+from benchmarks.peers.common import PROMPT, SCHEMA
+from benchmarks.scenarios import MAX_TOKENS
+from benchmarks.systems.base import Outcome, System
+from benchmarks.systems.broker import start_broker
+from ledger import jobs, keys
+
+_CONCURRENCY = 100
+#: Answers that were paid for and that the recipe does not take: the limit has nothing to do with them.
+_ANSWERED = frozenset({"rejected:length", "rejected:invalid", "rejected:refused"})
+_OPTIONS = {"requests_per_minute": "--rpm", "tokens_per_minute": "--tpm", "concurrent_requests": "--concurrent"}
+
+_RECIPE = """
+name = "bench"
+model = "{model}"
+rows = ["number"]
+prompt = "{prompt}"
+
+[output]
+type = "object"
+properties = {properties}
+required = ["question", "answer"]
+additionalProperties = false
+
+[sampling]
+max_tokens = {max_tokens}
+
+[call]
+timeout_seconds = 60
+
+[chat]
+user = "{{{{ question }}}}"
+assistant = "{{{{ answer }}}}"
+"""
+_MODELS = """
+[models."{model}"]
+provider = "openai"
+context_window = 16_385
+max_output_tokens = 4_096
+price = {{ input = 0.50, output = 1.50 }}
+limits = {{ {limits} }}
+token_counting = "{counting}"
+structured_output = "json_schema"
+sampling = ["max_tokens"]
+"""
+
+
+class Genfleet(System):
+    """The whole fleet, with one, two or four worker processes."""
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self.name = f"genfleet-{processes}"
+
+    def run(self, bench: Bench) -> Outcome:
+        """As `System.run`."""
+        self._write(bench)
+        url = start_broker(bench)
+        bench.env |= {
+            "REDIS_URL": url,
+            "GENFLEET_MODELS": str(bench.folder / "models.toml"),
+            "GENFLEET_RECIPES": str(bench.folder / "recipes"),
+            "GENFLEET_DATA": str(bench.folder / "data"),
+        }
+        figures = ("--processes", str(self.processes), "--concurrency", str(_CONCURRENCY), "--model", MODEL)
+        self._start(bench, "worker", *figures)
+        with redis.Redis.from_url(url) as client:
+            bench.until(lambda: client.scard(keys.WORKERS) == self.processes, "all workers have joined")
+            rows = str(bench.folder / "rows.jsonl")
+            submitted = self._start(bench, "submit", "bench", "--rows", rows)
+            job = bench.finish(submitted, "submit").strip()
+            collected = self._start(bench, "collect", job, "--to", str(bench.folder / "results"))
+            bench.until(lambda: jobs.status(client, job).state == "complete", "the job is complete", every=0.25)
+            bench.finish(collected, "collect")
+            status = jobs.status(client, job)
+            answered = status.accepted + sum(status.reasons.get(reason, 0) for reason in _ANSWERED)
+            waits = {cause: seconds / self.processes for cause, seconds in _waits(client).items()}
+            return Outcome(answered, f"{self.processes} x {_CONCURRENCY} calls", waits)
+
+    def tell(self, bench: Bench, limits: dict[str, float]) -> bool:
+        """By `genfleet limits`, as a person does."""
+        options = [part for name, value in limits.items() for part in (_OPTIONS[name], str(value))]
+        bench.finish(self._start(bench, "limits", MODEL, *options), "limits")
+        return True
+
+    def start_seconds(self) -> float:
+        """About how long it takes to its first call, for the forecast."""
+        return 6.0 + 2.0 * self.processes
+
+    def _start(self, bench: Bench, *arguments: str) -> Any:
+        return bench.start([sys.executable, "-m", "console", *arguments], arguments[0])
+
+    def _write(self, bench: Bench) -> None:
+        scenario = bench.scenario
+        limits = ", ".join(
+            f"{name} = {value}" for name, value in scenario.declared.model_dump(exclude_none=True).items()
+        )
+        models = _MODELS.format(model=MODEL, limits=limits, counting=scenario.counting)
+        (bench.folder / "models.toml").write_text(models)
+        properties = ", ".join(f'{name} = {{ type = "string" }}' for name in SCHEMA["properties"])
+        prompt = PROMPT.format(number="{{ number }}")
+        recipe = _RECIPE.format(model=MODEL, prompt=prompt, properties=f"{{ {properties} }}", max_tokens=MAX_TOKENS)
+        (bench.folder / "recipes").mkdir()
+        (bench.folder / "recipes" / "bench.toml").write_text(recipe)
+        rows = (json.dumps({"number": number}) for number in range(scenario.examples))
+        (bench.folder / "rows.jsonl").write_text("\n".join(rows))
+
+
+def _waits(client: Any) -> dict[str, float]:
+    """Seconds of waiting by cause, where the ledger counts them: fields `waited_<cause>`, in milliseconds.
+
+    In each process one line of tasks waits for the model, and what all of them were told is added up.
+    """
+    fields = client.hgetall(keys.model(MODEL))
+    found = {name.decode().removeprefix("waited_"): value for name, value in fields.items() if name[:7] == b"waited_"}
+    return {name: float(value) / 1000 for name, value in found.items()}

@@ -1,0 +1,67 @@
+"""Several models on one machine: what holds one of them back takes nothing from the others."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import pytest
+from fleet_bench import MODEL, OPENAI_MODEL, OTHER_MODEL, Fleet
+from provider_looks import arrivals
+
+from ledger import keys
+
+THREADS = 30
+FREE = 250
+
+
+@pytest.mark.parametrize("kind", ["genfleet", "celery"])
+def test_models_that_are_held_back_keep_no_thread_from_the_third(fleet: Fleet, kind: str) -> None:
+    """On 30 threads, beside a model of 6 requests/min and one that gets only 429s, the third has threads enough."""
+    fleet.declare({MODEL: {"requests_per_minute": 6}})
+    fleet.provide(latency_seconds=1.0, latency_sigma=0.1, retry_after="none")
+    for name, model in (("slow", MODEL), ("refused", OTHER_MODEL), ("free", OPENAI_MODEL)):
+        fleet.recipe(name=name, model=model)
+    _START[kind](fleet)
+    fleet.until_joined(1)
+    refused = fleet.submit("refused", "--count", "600")
+    fleet.until_settled(refused, THREADS)
+    # All threads are its own when it is refused; a call a minute is let through.
+    fleet.provider.control(model_limits={OTHER_MODEL: {"requests_per_minute": 1}})
+    slow = fleet.submit("slow", "--count", "400")
+    fleet.until(lambda: _refusals(fleet) >= 3, "the first model is refused")
+    before = fleet.status(refused).settled
+    free = fleet.submit("free", "--count", str(FREE))
+    fleet.until_state(free, "complete")
+
+    calls = arrivals(fleet, OPENAI_MODEL)
+    in_flight = [call.in_flight for call in calls[THREADS:-THREADS]]
+    seconds = calls[-1].t - calls[0].t
+    slowly, others = fleet.status(slow), fleet.status(refused).settled - before
+    print(
+        f"{kind}: {len(calls)} calls of 1 s in {seconds:.1f} s, {statistics.median(in_flight):.0f} in flight on "
+        f"{THREADS} threads; meanwhile {slowly.settled} and {others} of the others"
+    )
+    assert statistics.median(in_flight) >= THREADS / 2
+    assert slowly.settled <= slowly.seconds / 10 + 2
+    assert others <= 3
+    # Whoever is free of limits again goes on.
+    fleet.provider.control(model_limits={OTHER_MODEL: {"requests_per_minute": 600_000}})
+    fleet.until_settled(refused, before + 10)
+    fleet.genfleet("cancel", slow)
+    fleet.genfleet("cancel", refused)
+
+
+def _refusals(fleet: Fleet) -> int:
+    return int(fleet.redis.hget(keys.model(OTHER_MODEL), "refused") or 0)
+
+
+def _supervised(fleet: Fleet) -> None:
+    fleet.start("worker", "--processes", "1", "--concurrency", str(THREADS))
+
+
+def _plain(fleet: Fleet) -> None:
+    fleet.celery("worker", "-P", "threads", "-c", str(THREADS), "--loglevel", "WARNING")
+
+
+_START: dict[str, Callable[[Fleet], None]] = {"genfleet": _supervised, "celery": _plain}
