@@ -171,6 +171,11 @@ class Waker:
         with contextlib.suppress(BlockingIOError):  # it has enough to wake for
             self._sending.send(b"\0")
 
+    def close(self) -> None:
+        """Nobody listens any more."""
+        self._receiving.close()
+        self._sending.close()
+
     def _drain(self, *_: Any) -> None:
         with contextlib.suppress(BlockingIOError):
             while self._receiving.recv(4096):

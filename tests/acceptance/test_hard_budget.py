@@ -81,29 +81,32 @@ def test_a_jobs_budget_holds_through_faults_a_kill_and_wrong_expectations(fleet:
 
 
 def test_the_fleets_daily_budget_holds_over_jobs_on_two_models(fleet: Fleet) -> None:
-    """Both jobs stop with a note that says what to do, the bill is below the budget, and a higher one completes both."""
+    """Both jobs stop with a note that says what to do, the bill is below the budget, and more of it completes both."""
     answers = Answers()
     answers.long = True
     fleet.provide(answers, latency_seconds=0.3, faults={"500": 0.05, "reset": 0.02, "malformed": 0.05})
     fleet.recipe(name="other", model=OTHER_MODEL)
-    fleet.start("worker", "--processes", "3", "--concurrency", "20", "--model", MODEL, "--model", OTHER_MODEL)
     budget = to_nano_usd("0.60")
-    assert "of $0.6" in fleet.genfleet("limits", "--daily-budget", "0.60").out
-    submitted = [fleet.submit("small", "--count", "200"), fleet.submit("other", "--count", "200")]
+    fleet.env["GENFLEET_BUDGET_USD"] = "0.60"
+    assert "of $0.6" in fleet.genfleet("limits").out
+    submitted = [fleet.submit("small", "--count", "250"), fleet.submit("other", "--count", "250")]
+    # Both wait already when the workers come.
+    fleet.start("worker", "--processes", "3", "--concurrency", "20", "--model", MODEL, "--model", OTHER_MODEL)
     stopped = [fleet.until_state(job, "budget") for job in submitted]
     bill = fleet.billed()
-    print(f"bill {bill / budget:.1%} of the day's budget; {[status.settled for status in stopped]} of 200 settled")
+    print(f"bill {bill / budget:.1%} of the day's budget; {[status.settled for status in stopped]} of 250 settled")
     assert budget * 0.9 < bill <= budget
     assert sum(status.cost_nano_usd for status in stopped) <= bill
     assert [(status.running, status.reserved_usd) for status in stopped] == [(0, 0)] * 2
-    assert all(0 < status.settled < 200 for status in stopped)
+    assert all(0 < status.settled < 250 for status in stopped)
     for status in stopped:
         assert "`genfleet limits --daily-budget`" in (status.note or "")
         assert "budget for the day (UTC)" in fleet.genfleet("watch", status.job, code=1).err
 
-    fleet.genfleet("limits", "--daily-budget", "5")
+    # What a person sets live stays, although each command declares the environment's.
+    assert "of $5" in fleet.genfleet("limits", "--daily-budget", "5").out
     for job in submitted:
         fleet.genfleet("resume", job)
     done = [fleet.until_state(job, "complete") for job in submitted]
-    assert [status.settled for status in done] == [200, 200]
+    assert [status.settled for status in done] == [250, 250]
     assert sum(status.cost_nano_usd for status in done) <= fleet.billed()

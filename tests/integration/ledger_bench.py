@@ -38,7 +38,8 @@ def script_on_the_clock(name: str) -> str:
     """One of the ledger's scripts, which reads the time where a bench keeps it."""
     text = leases.script_text(name)
     assert text.count(SERVER_TIME) == 1
-    return text.replace(SERVER_TIME, f"{{0, redis.call('GET', '{CLOCK}')}}")
+    told = "string.match(ARGV[#ARGV] or '', '^clock (%d+)$')"
+    return text.replace(SERVER_TIME, f"{{0, {told} or redis.call('GET', '{CLOCK}')}}")
 
 
 def constants(name: str) -> dict[str, float]:
@@ -51,18 +52,23 @@ ADMIT = constants("admit")
 
 
 class Direct(Leases):
-    """A worker's leases over the test's own connection: what `Leases` sends and reads, without an event loop."""
+    """A worker's leases over the test's own connection: what `Leases` sends and reads, without an event loop.
 
-    def __init__(self, client: Any, worker: str) -> None:
+    The time goes along with each question: no key has to be set before it.
+    """
+
+    def __init__(self, bench: Bench, worker: str) -> None:
         self.worker = worker
-        self._redis = client
-        self._admit = self._at_once(client.register_script(leases.script_text("admit")))
-        self._settle = self._at_once(client.register_script(leases.script_text("settle")))
+        self._bench = bench
+        self._redis = bench.redis
+        self._admit = self._at_once("admit")
+        self._settle = self._at_once("settle")
 
-    @staticmethod
-    def _at_once(script: Any) -> Any:
-        async def ask(**what: Any) -> Any:
-            return script(**what)
+    def _at_once(self, name: str) -> Any:
+        script = self._redis.register_script(leases.script_text(name))
+
+        async def ask(keys: list[str], args: list[Any]) -> Any:
+            return script(keys, args if self._bench.real_time else [*args, f"clock {self._bench.at}"])
 
         return ask
 
@@ -143,7 +149,7 @@ class Bench:
     def direct(self, name: str = "w") -> Direct:
         """The leases of the worker of that name, for tests that do one thing after the other."""
         if name not in self._direct:
-            self._direct[name] = Direct(self.redis, name)
+            self._direct[name] = Direct(self, name)
         return self._direct[name]
 
     def model(self, *, price: tuple[int, int] = (0, 0), counting: Counting = "actual", **declared: Any) -> Model:

@@ -206,9 +206,7 @@ class Flow:
     def ask(self, request: Request, now: int) -> Wait | Turn:
         """Told to wait, or that the call fits; then it is taken with `take`, or left with `leave`."""
         self.tidy(now)
-        self.places = {
-            line: place for line, place in self.places.items() if line == request.line or place.until >= now
-        }
+        self.places = {line: place for line, place in self.places.items() if line == request.line or place.until >= now}
         stood = self.places.get(request.line)
         before = request.share.turn
         turn = self.take_turn(request.share, self.cost(request.expected)) if stood is None else stood.turn

@@ -175,9 +175,7 @@ class Ledger(RuleBasedStateMachine):
         """What admission says for want of money; None where there is enough."""
         books = self.books()
         over_job = job.budget is not None and self.charged(job) + worst > job.budget
-        over_fleet = (
-            books.per_day is not None and books.spent + books.unknown + books.reserved + worst > books.per_day
-        )
+        over_fleet = books.per_day is not None and books.spent + books.unknown + books.reserved + worst > books.per_day
         if not over_job and not over_fleet:
             return None
         if (self.reserved(job) > 0 or not over_job) and (books.reserved > 0 or not over_fleet):

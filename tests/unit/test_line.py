@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from ledger.leases import Drop, Grant, Wait
-from workers.line import Line
+from workers.line import Ask, Line
 
 GO = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1)
 
@@ -46,14 +46,11 @@ def now() -> float:
     return round(asyncio.get_running_loop().time(), 6)
 
 
-Ask = Callable[[], Awaitable[Grant | Wait | Drop]]
-
-
 def script(replies: list[Grant | Wait | Drop], asked: list[float], seconds: float = 0.0) -> Ask:
     """Asks that get these replies, each after so many seconds, and note when they were made."""
     left = iter(replies)
 
-    async def ask() -> Grant | Wait | Drop:
+    async def ask(more: bool) -> Grant | Wait | Drop:
         asked.append(now())
         await asyncio.sleep(seconds)
         return next(left)
@@ -95,7 +92,7 @@ def test_first_come_first_served() -> None:
         async def admit(name: int) -> None:
             first = True
 
-            async def ask() -> Grant | Wait:
+            async def ask(more: bool) -> Grant | Wait:
                 nonlocal asking, first
                 asking += 1
                 assert asking == 1, "two ask at once"
@@ -157,7 +154,7 @@ def test_an_old_settlement_is_not_kept() -> None:
 
 @pytest.mark.parametrize("place", ["head", "behind"])
 def test_who_goes_away_holds_up_nobody(place: str) -> None:
-    """One that is cancelled, at the head or behind it, leaves the line to the next."""
+    """One that is cancelled, at the head or behind it, leaves the line to the next, at the time it was told."""
 
     async def main() -> None:
         line = Line()
@@ -169,7 +166,7 @@ def test_who_goes_away_holds_up_nobody(place: str) -> None:
         gone = head if place == "head" else behind
         gone.cancel()
         assert await last is GO
-        assert asked == [1 if place == "head" else 4]
+        assert asked == [4]
         assert isinstance((await asyncio.gather(gone, return_exceptions=True))[0], asyncio.CancelledError)
         await asyncio.gather(head, behind, return_exceptions=True)
 
@@ -180,12 +177,56 @@ def test_an_error_leaves_the_line_to_the_next() -> None:
     """An error of the ledger reaches the one who asked, and the next one asks."""
 
     async def main() -> None:
-        async def broken() -> Grant:
+        async def broken(more: bool) -> Grant:
             raise ConnectionError
 
         line = Line()
         first, second = await asyncio.gather(line.admit(broken), line.admit(script([GO], [])), return_exceptions=True)
         assert isinstance(first, ConnectionError)
         assert second is GO
+
+    run(main())
+
+
+def test_a_grant_says_when_the_next_may_ask() -> None:
+    """Who comes after a grant asks when the ledger said, and at once where it said nothing."""
+
+    async def main() -> None:
+        line, asked = Line(), []
+        granted = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1, then=Wait(700, "tokens"))
+        await asyncio.gather(*(line.admit(script([reply], asked)) for reply in (granted, GO, GO)))
+        assert asked == [0, 0.7, 0.7]
+
+    run(main())
+
+
+def test_the_ledger_is_told_who_waits_behind() -> None:
+    """The question says whether others of the line will ask next, so that the ledger keeps their place."""
+
+    async def main() -> None:
+        line, told = Line(), []
+
+        async def ask(more: bool) -> Grant:
+            told.append(more)
+            await asyncio.sleep(1)
+            return GO
+
+        await asyncio.gather(*(line.admit(ask) for _ in range(3)))
+        await line.admit(ask)
+        assert told == [False, True, False, False]
+        assert line.waiting == 0
+
+    run(main())
+
+
+def test_a_settlement_ends_a_wait_that_a_grant_announced() -> None:
+    """A slot that comes free while the next one waits for it is taken at once."""
+
+    async def main() -> None:
+        line, asked = Line(), []
+        asyncio.get_running_loop().call_later(0.4, line.settled)
+        full = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1, then=Wait(60_000, "concurrent"))
+        await asyncio.gather(*(line.admit(script([reply], asked)) for reply in (full, GO)))
+        assert asked == [0, 0.4]
 
     run(main())

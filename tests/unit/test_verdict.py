@@ -15,13 +15,13 @@ from config.errors import RecipeError
 from config.output import Invalid
 from config.recipe import Recipe
 from workers.client import Answer
-from workers.errors import Failure
+from workers.errors import Failure, Told
 from workers.verdict import Tries, Verdict, attempt_record, example_records, judge, poisoned, unusable
 
 GOOD = {"question": "Chi?", "answer": "Io."}
 CHAT = {"user": "{{ question }}", "assistant": "{{ answer }}"}
 ITEM: dict[str, Any] = {"recipe": 0, "first": 12, "count": 1, "variables": {"subject": "storia"}}
-USED = {"cost": 341_000, "prompt_tokens": 100, "completion_tokens": 50, "cached_tokens": 10}
+USED = {"cost": 341_000, "prompt_tokens": 100, "completion_tokens": 50, "cached_tokens": 10, "latency": 2.5}
 
 
 def judged(reply: Answer | Failure, recipe: Recipe | None = None, tries: Tries | None = None, **item: Any) -> Verdict:
@@ -192,9 +192,7 @@ def test_a_request_that_cannot_succeed() -> None:
     assert verdict.examples[0]["raw"] is None
 
 
-@pytest.mark.parametrize(
-    ("retry_after", "low", "high"), [(None, 5, 5.35), (0, 0, 0.11), (10, 10, 10.7), (1e9, 300, 315.2)]
-)
+@pytest.mark.parametrize(("retry_after", "low", "high"), [(0, 0, 0.11), (10, 10, 10.7), (1e9, 300, 315.2)])
 @given(seed=st.integers())
 def test_a_429_is_no_try(seed: int, retry_after: float | None, low: float, high: float) -> None:
     """A 429 costs nothing, counts as no failed call and pauses the fleet for what is asked, and a little noise."""
@@ -206,6 +204,18 @@ def test_a_429_is_no_try(seed: int, retry_after: float | None, low: float, high:
     assert milliseconds > 0
     assert settled(verdict) == {"outcome": "again", "reason": "rate_limited", "retry_after_ms": milliseconds}
     assert (tries, verdict.pause) == (Tries(failed=4), 0)
+
+
+def test_a_429_that_does_not_say_how_long() -> None:
+    """Without Retry-After the ledger decides on the pause, which alone knows how often the model was refused."""
+    assert settled(judged(Failure(429))) == {"outcome": "again", "reason": "rate_limited", "retry_after_ms": 0}
+
+
+@pytest.mark.parametrize("reply", [answer_of(told=Told(500, 30_000)), Failure(429, told=Told(500, 30_000))])
+def test_limits_that_the_provider_names(reply: Answer | Failure) -> None:
+    """Limits named with an answer or a refusal reach the ledger with its settlement."""
+    settlement = judged(reply).settlement
+    assert (settlement.told_rpm, settlement.told_tpm) == (500, 30_000)
 
 
 @given(st.integers(1, 19), st.none() | st.floats(0, 1e9), st.integers())
