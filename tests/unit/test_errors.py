@@ -130,7 +130,8 @@ def test_charged_only_without_an_answer(failure: Failure) -> None:
 
 
 @given(FAILURE)
-def test_stopping_is_for_the_account(failure: Failure) -> None:
-    """A job is stopped only for what every call would meet: the key or the money."""
+def test_stopping_is_for_what_every_call_would_meet(failure: Failure) -> None:
+    """A job is stopped only for the key, the money, or a model that nobody offers as it is asked for."""
     if decide(failure).action == "stop":
-        assert decide(failure).reason in ("insufficient_quota", "invalid_key", "payment_required", "forbidden")
+        account = ("insufficient_quota", "invalid_key", "payment_required", "forbidden")
+        assert decide(failure).reason in (*account, "no_endpoints")
