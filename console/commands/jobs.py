@@ -18,6 +18,7 @@ from ledger import limits as ledger_limits
 from producers import submission
 from workers.app import app as celery
 from workers.app import enqueue, task_name
+from workers.queues import drop
 
 
 def register(app: typer.Typer) -> None:
@@ -68,6 +69,8 @@ def _rest(job: str | None, state: jobs.State) -> None:
         job = jobs.find(redis, job)
         jobs.set_state(redis, job, state)
         reading = jobs.status(redis, job)
+        # Workers do so too, but there may be none.
+        drop(redis, reading.model, job)
         print(f"{job}: {reading.state}, {reading.settled} of {reading.total} settled.", file=sys.stderr)
 
 

@@ -64,6 +64,19 @@ def test_a_job_is_paused_resumed_cancelled_and_retried(fleet: Fleet) -> None:
     assert len({example["id"] for example in fleet.parts(job, "accepted")}) == 200 - refused
 
 
+def test_a_job_that_rests_leaves_no_message_in_the_broker(fleet: Fleet) -> None:
+    """Paused without any worker its queue is gone, and resumed each of its tasks is in it again, once."""
+    job = fleet.submit("small", "--count", "20")
+    queue = job_queue(MODEL, job)
+    assert fleet.redis.llen(queue) == 20
+    fleet.genfleet("pause", job)
+    assert not fleet.redis.exists(queue)
+    assert "running, 20 tasks enqueued" in fleet.genfleet("resume", job).err
+    assert fleet.redis.llen(queue) == 20
+    fleet.genfleet("cancel", job)
+    assert not fleet.redis.exists(queue)
+
+
 def test_celery_and_genfleet_set_one_and_the_same_limit(fleet: Fleet) -> None:
     """`celery control rate_limit` and `genfleet limits` change the fleet's limit, and both show what is in force."""
     workers = [fleet.plain_worker(name) for name in ("one", "two")]

@@ -177,17 +177,18 @@ class Bench:
         prompt_bytes: int = 100,
         max_tokens: int = 400,
         budget: int | None = None,
+        recipe: str = "quiz",
     ) -> Job:
         """A running job of `units` tasks of `items` examples; the first `registered` tasks are on its list."""
-        recipe = Recipe(
-            name="quiz",
+        made = Recipe(
+            name=recipe,
             model=model.name,
             prompt="?",
             output={"type": "object"},
             sampling=Sampling(max_tokens=max_tokens),
         )
-        spec = Spec(recipes=(recipe,), model=model.name, total=units * items, seed=0)
-        job = Job(self, f"quiz-{self.name}-{next(self._numbers)}", model, spec, items, prompt_bytes)
+        spec = Spec(recipes=(made,), model=model.name, total=units * items, seed=0)
+        job = Job(self, f"{recipe}-{self.name}-{next(self._numbers)}", model, spec, items, prompt_bytes)
         assert jobs.create(self.redis, job.id, spec, model, [model], units)
         if budget is not None:
             jobs.set_budget(self.redis, job.id, budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import random
 import selectors
@@ -140,7 +141,8 @@ class Fleet:
         left = [task for worker in self.workers.values() for task in worker.tasks] + self._dead
         for task in left:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        if left:
+            self._loop.run_until_complete(asyncio.wait(left))
         self._loop.close()
 
     def now(self) -> float:
@@ -180,7 +182,8 @@ class Fleet:
         """The worker is found dead: its examples go to others."""
         self.bench.advance(0)
         for job, unit in fleet.reap(self.bench.redis, worker, now=True):
-            self.works[job].units.append(unit)
+            if job in self.works:  # and not of another fleet, whose worker had the same name
+                self.works[job].units.append(unit)
 
     async def _work(self, worker: Worker, work: Work) -> None:
         while work.units:
@@ -191,7 +194,7 @@ class Fleet:
         outcome = "again"
         while outcome == "again":
             token = f"{worker.name}-{next(self._numbers)}"
-            grant = await line.admit(lambda more, token=token: self._ask(worker, job, unit, token, more=more))
+            grant = await line.admit(functools.partial(self._ask, worker, job, unit, token))
             if not isinstance(grant, Grant):
                 return
             prompt, completion = work.sizes(self.rng)
@@ -213,7 +216,7 @@ class Fleet:
             for waiting in worker.lines.values():
                 waiting.settled()
 
-    async def _ask(self, worker: Worker, job: Job, unit: int, token: str, *, more: bool) -> Any:
+    async def _ask(self, worker: Worker, job: Job, unit: int, token: str, more: bool) -> Any:
         self.questions += 1
         return await worker.leases.admit(job.id, job.model.name, unit, token, more=more)
 

@@ -42,9 +42,9 @@ def took(turns: Turns, queue: str) -> str:
 def test_jobs_are_taken_by_their_weights(weights: list[float]) -> None:
     """Of many tasks each job has its weight's share, whatever the weights, within one task's worth each."""
     turns, queues = turns_of(**{f"j{n}": weight for n, weight in enumerate(weights)})
-    taken = Counter(first_job(turns, queues) for _ in range(2_000))
+    taken = Counter(first_job(turns, queues) for _ in range(600))
     for n, weight in enumerate(weights):
-        assert abs(taken[f"j{n}"] - 2_000 * weight / sum(weights)) <= len(weights) + weight / min(weights)
+        assert abs(taken[f"j{n}"] - 600 * weight / sum(weights)) <= len(weights) + weight / min(weights)
 
 
 def test_an_idle_job_saves_up_no_turns() -> None:
@@ -126,7 +126,7 @@ def test_a_waker_wakes_once_for_many_calls() -> None:
     hub, waker = Hub(), Waker()
     waker.listen(hub)
     assert hub.turn() == 0
-    for _ in range(500_000):
+    for _ in range(5_000):
         waker.wake()
     assert hub.turn() == 1
     assert hub.turn() == 0
