@@ -6,10 +6,10 @@ UV := $(shell command -v uv 2>/dev/null)
 
 PEERS := curator litellm data_designer
 
-.PHONY: help env demo test quick lint acceptance bench-limits bench-peers clean
+.PHONY: help env demo test quick lint acceptance bench-limits bench-admissions bench-peers clean
 
 help: ## what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: .venv/ready ## the project's own environment in .venv
 
@@ -44,6 +44,9 @@ lint: env ## formatting, lint and types
 
 bench-limits: env ## ours beside others: is the limit used, is it kept (ARGS="--quick")
 	@$(BIN)/python -m benchmarks.limits $(ARGS)
+
+bench-admissions: env ## what admission costs the broker
+	@$(BIN)/python -m benchmarks.admissions
 
 bench-peers: ## the others, each in an environment of its own; about 2 GB
 	@for peer in $(PEERS); do \

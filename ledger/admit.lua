@@ -106,6 +106,8 @@ if m[17] then
   local s = math.min(used, tonumber(m[19] or 0) / CALLS_A_SECOND)
   factor = math.min(most, factor * (1 + RECOVERY * s + (s / DOUBLING) ^ 3))
 end
+-- What a minute may hold: a guess that has grown is all of it.
+local ceiling = rpm and rpm * (most > 1 and math.max(1, factor) or 1)
 
 -- The buckets, refilled for the time since. They start nearly empty.
 local at = tonumber(m[10] or now)
@@ -204,7 +206,7 @@ local function wait_for()
   end
   if rpm then
     longer((requests + math.min(1, request_burst) - request_level) / request_rate, 'requests')
-    local over = minute_requests + requests + 1 - rpm
+    local over = minute_requests + requests + 1 - ceiling
     if over > 0 and minute_requests > 0 then longer(leaves('r', math.min(over, minute_requests)), 'requests') end
   end
   if tpm then

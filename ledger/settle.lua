@@ -81,12 +81,15 @@ end
 redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HINCRBY', job, 'spent', whole(math.max(0, s.cost)))
 redis.call('HINCRBY', fleet, 'spent', whole(math.max(0, s.cost)))
-if reserved and s.cost > tonumber(reserved) then
-  -- The provider asks more than its price says: from now on so much more is reserved.
+local item = redis.call('HGET', todo, unit)
+if item and held == token and s.cost > tonumber(reserved) then
+  -- The provider asks more than its price says: from now on so much is reserved, unless another call has said so.
   local p = redis.call('HMGET', job, 'price_in', 'price_out')
-  local times = s.cost / math.max(1, tonumber(reserved))
-  redis.call('HSET', job, 'price_in', whole(math.ceil(math.max(1, tonumber(p[1])) * times)),
-    'price_out', whole(math.ceil(math.max(1, tonumber(p[2])) * times)))
+  local price_in, price_out = math.max(1, tonumber(p[1])), math.max(1, tonumber(p[2]))
+  local times = s.cost / (tonumber(string.match(item, '^%d+')) * price_in + tonumber(cap) * price_out)
+  if times > 1 then
+    redis.call('HSET', job, 'price_in', whole(math.ceil(price_in * times)), 'price_out', whole(math.ceil(price_out * times)))
+  end
 end
 redis.call('HINCRBY', job, 'prompt_tokens', whole(s.prompt_tokens))
 redis.call('HINCRBY', job, 'completion_tokens', whole(s.completion_tokens))
@@ -100,7 +103,6 @@ if s.stop and redis.call('HGET', job, 'state') == 'running' then
   redis.call('HSET', job, 'state', s.stop, 'note', s.note or '')
 end
 
-local item = redis.call('HGET', todo, unit)
 if item and s.completion_tokens > 0 then
   local bytes, name = string.match(item, '^(%d+) %d+ (%S+)')
   learn_use(ARGV[4] .. name, tonumber(bytes), s, held == token and tonumber(expected) or nil)

@@ -14,7 +14,7 @@ from ledger import jobs
 RPM = 600
 SMALL = 30
 #: Calls between two readings of a share.
-COUNTED = 100
+COUNTED = 60
 
 
 def test_a_small_job_with_priority_passes_a_large_one(fleet: Fleet) -> None:

@@ -180,7 +180,9 @@ class Flow:
             level, rate, burst = self.level(self.requests, rpm, 1, now)
             waits.append(((len(ahead) + min(1, burst) - level) / rate, "requests"))
             used = self.used("r")
-            if (over := used + len(ahead) + 1 - rpm) > 0 and used > 0:
+            # A guess that has grown is the limit of the minute too.
+            ceiling = rpm if rpm == self.rpm else rpm * max(1, self.share(now))
+            if (over := used + len(ahead) + 1 - ceiling) > 0 and used > 0:
                 waits.append((self.leaves("r", min(over, used), now), "requests"))
         if self.tpm is not None:
             kept_free = sum(place.tokens for place in ahead)
