@@ -60,7 +60,7 @@ class Direct(Leases):
     def __init__(self, bench: Bench, worker: str) -> None:
         self.worker = worker
         self._bench = bench
-        self._redis = bench.redis
+        self._redis = bench.line
         self._admit = self._at_once("admit")
         self._settle = self._at_once("settle")
 
@@ -106,6 +106,7 @@ class Bench:
     def __init__(self, url: str, client: redis.Redis, *, real_time: bool = False) -> None:
         self.url = url
         self.redis: Any = client
+        self.line: Any = redis.Redis.from_url(url, single_connection_client=True)
         self.name = uuid.uuid4().hex[:8]
         self.real_time = real_time
         self.at = NOON
@@ -126,6 +127,7 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         self._patch.undo()
+        self.line.close()
         for worker in self._workers.values():
             self.run(worker.close())
         self._runner.close()

@@ -26,7 +26,7 @@ def fleet_of(bench: Bench, **limits: Any) -> Iterator[tuple[Fleet, Start]]:
     model = bench.model(**limits)
     with Fleet(bench) as fleet:
 
-        def start(weight: float = 1, sizes: Sizes = SMALL, latency: float = 1.0, workers: int = 2) -> Job:
+        def start(weight: float = 1, sizes: Sizes = SMALL, latency: float = 2.0, workers: int = 2) -> Job:
             recipe = f"quiz_{sizes[1]}"
             prompt_bytes = round(sizes[0] / ADMIT["COLD_RATIO"])
             job = bench.job(model, 2000, prompt_bytes=prompt_bytes, max_tokens=4 * sizes[1], recipe=recipe)
@@ -69,8 +69,8 @@ def test_a_minute_is_shared_by_weight(
     """Within a tenth, or a call more or less; where tokens bind, by tokens and not by calls."""
     tokens = limits is TOKENS
     with fleet_of(bench, **limits) as (fleet, start):
-        made = [start(weight, size, latency=2.0) for weight, size in zip(weights, sizes, strict=True)]
-        fleet.run(90)
+        made = [start(weight, size) for weight, size in zip(weights, sizes, strict=True)]
+        fleet.run(75)
         calls = [call for call in fleet.made if call.at >= fleet.now() - 60]
     total = sum(used(calls, job, tokens=tokens) for job in made)
     for job, weight, size in zip(made, weights, sizes, strict=True):
