@@ -156,7 +156,7 @@ def test_one_process_may_ask_more_at_once_than_it_has_connections(bench: Bench) 
 @pytest.mark.parametrize("limit", [0.5, 1, 2.5, 7, 300])
 def test_a_line_is_admitted_at_the_limit(bench: Bench, limit: float) -> None:
     """From a cold start on no minute holds more than the limit, and no wait is longer than that asks for."""
-    most = int(2 * limit) + 20
+    most = int(2 * limit) + 8
     job = bench.job(bench.model(requests_per_minute=limit), units=most)
     times = []
     for unit in range(most):
