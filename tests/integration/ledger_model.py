@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ledger_bench import ADMIT, MICROSECONDS
+from ledger_bench import ADMIT, MICROSECONDS, constants
 
 from ledger.leases import Wait
 
+LEARN = constants("settle")
 SLOT = int(ADMIT["SLOT"])
 KEPT = math.ceil(ADMIT["WINDOW"] * MICROSECONDS / SLOT)
 """Slots for which a call counts after its own."""
@@ -280,7 +281,8 @@ class Flow:
         if retry_after_ms == 0:
             if call.at > self.paused_at:
                 self.streak += 1
-            retry_after_ms = min(60, 2 ** max(0, self.streak - 1)) * 1000
+            seconds = min(LEARN["LONGEST_PAUSE"], 2.0 ** max(0, self.streak - 1))
+            retry_after_ms = round(seconds * 1000)
         self.pause, self.paused_at = max(self.pause, now + retry_after_ms * 1000), now
 
 
