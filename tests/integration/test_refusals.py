@@ -341,7 +341,7 @@ def test_a_limit_that_falls_and_returns_is_followed(bench: Bench) -> None:
 NOT_ABOUT_RATE = "each refusal is taken for one about our rate, and each cut for one that was too small"
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_ABOUT_RATE)
+@pytest.mark.xfail(strict=False, reason=NOT_ABOUT_RATE)
 def test_chance_refusals_do_not_take_the_limit_away(bench: Bench) -> None:
     """One call in twenty that is refused whatever the rate costs some of it, and not most."""
     fleet, job = against(bench, Provider(10, chance=0.05), requests_per_minute=REAL)
@@ -354,7 +354,7 @@ def test_chance_refusals_do_not_take_the_limit_away(bench: Bench) -> None:
     assert bench.share(job.model) >= 0.7
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_ABOUT_RATE)
+@pytest.mark.xfail(strict=False, reason=NOT_ABOUT_RATE)
 @pytest.mark.parametrize("chance", [0.5, 1.0])
 def test_a_storm_leaves_nothing_behind(bench: Bench, chance: float) -> None:
     """A minute in which half or all is refused is over a minute after it has ended: nine tenths are used again."""
