@@ -7,8 +7,7 @@
 -- KEYS[1] job            hash    state, model, weight, turn, budget, spent, reserved, unknown, price_in, price_out (the
 --                                most that a token can cost), plain_in, plain_out (outside any cache), …
 -- KEYS[2] todo           hash    unit -> "<prompt bytes> <max tokens> <recipe> <json>"; a unit that is settled is gone
--- KEYS[3] leases         hash    unit -> "<token> <worker> <expected tokens> <reserved> <at us> <attempt> <recipe>
---                                <max tokens> <variance of the expected tokens>"
+-- KEYS[3] leases         hash    unit -> lease (see common.lua)
 -- KEYS[4] model          hash    rpm, tpm, concurrent (limits; absent = none), told_rpm, told_tpm (by the provider),
 --                                guess_rpm (learned where there is none), counting; requests, tokens (bucket levels),
 --                                at (us of the levels); minute_requests, minute_tokens, tail (see KEYS[11]); in_flight,
@@ -57,16 +56,17 @@ if kept then
   if then_day == day then redis.call('HINCRBY', fleet, 'unknown', whole(-tonumber(nano))) end
 end
 
-local item = redis.call('HGET', todo, unit)
-if not item then return {'drop', 'settled'} end
-
-local held = redis.call('HGET', leases, unit)
-if held then
+local item, held = redis.call('HGET', todo, unit), read_lease(redis.call('HGET', leases, unit))
+if not item then
+  -- Another attempt has settled it while our own answer was lost on the way: no call will be made.
+  if held.token == token then end_lease(held, unit, leases, KEYS[5], ARGV[4], job, model, fleet) end
+  return {'drop', 'settled'}
+end
+if held.token then
   -- Our own answer was lost on the way: give it again.
-  local holder, _, expected, _, _, attempt, _, cap = string.match(held, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
-  if holder ~= token then return {'drop', 'leased'} end
+  if held.token ~= token then return {'drop', 'leased'} end
   local plain = redis.call('HMGET', job, 'plain_in', 'plain_out')
-  return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), attempt, expected, cap, plain[1] or '', plain[2] or '', 0, ''}
+  return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), held.attempt, held.expected, held.cap, plain[1] or '', plain[2] or '', 0, ''}
 end
 
 local j = redis.call('HMGET', job, 'state', 'budget', 'spent', 'reserved', 'unknown', 'price_in', 'price_out', 'weight', 'turn',
@@ -76,7 +76,8 @@ if j[1] ~= 'running' then return {'drop', j[1]} end
 if tonumber(redis.call('HGET', KEYS[7], unit) or 0) >= POISON then return {'drop', 'poison'} end
 
 local m = redis.call('HMGET', model, 'rpm', 'tpm', 'concurrent', 'told_rpm', 'told_tpm', 'guess_rpm', 'counting', 'requests',
-  'tokens', 'at', 'minute_requests', 'minute_tokens', 'tail', 'in_flight', 'doubt', 'pause', 'cut', 'factor', 'since', 'turn')
+  'tokens', 'at', 'minute_requests', 'minute_tokens', 'tail', 'in_flight', 'doubt', 'pause', 'cut', 'factor', 'since', 'turn',
+  'idle', 'top')
 local rpm = lower(tonumber(m[1] or nil), tonumber(m[4] or nil))
 local tpm = lower(tonumber(m[2] or nil), tonumber(m[5] or nil))
 local concurrent = tonumber(m[3] or nil)
@@ -102,9 +103,10 @@ local variance = reserves and 0 or math.floor(tonumber(l[4] or (completion / 2) 
 -- The share of the limit that refusals have left us. A pause proves nothing, so only time of use wins it back.
 local factor = tonumber(m[18] or 1)
 if m[17] then
-  local used = math.max(0, now - math.max(tonumber(m[17]), pause)) / 1000000
-  local s = math.min(used, tonumber(m[19] or 0) / CALLS_A_SECOND)
-  factor = math.min(most, factor * (1 + RECOVERY * s + (s / DOUBLING) ^ 3))
+  local used = math.max(0, now - tonumber(m[17]) - tonumber(m[21] or 0)) / 1000000
+  local top = math.max(factor, tonumber(m[22] or 0))
+  local s = math.min(used, tonumber(m[19] or 0) / CALLS_A_SECOND * top / factor)
+  factor = math.min(most, factor + top * (RECOVERY * s + (s / DOUBLING) ^ 3))
 end
 -- What a minute may hold: a guess that has grown is all of it.
 local ceiling = rpm and rpm * (most > 1 and math.max(1, factor) or 1)

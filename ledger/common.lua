@@ -16,3 +16,23 @@ end
 local function open_books(fleet)
   if redis.call('HGET', fleet, 'day') ~= day then redis.call('HSET', fleet, 'day', day, 'spent', 0, 'unknown', 0) end
 end
+
+-- A lease is what was taken for an attempt: "<token> <worker> <expected tokens> <reserved> <at us> <attempt> <recipe>
+-- <max tokens> <variance of the expected tokens>".
+local function read_lease(text)
+  if not text then return {} end
+  local token, worker, expected, reserved, at, attempt, recipe, cap, variance =
+    string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  return {token = token, worker = worker, expected = expected, reserved = reserved, at = at, attempt = attempt, recipe = recipe,
+    cap = cap, variance = variance}
+end
+
+-- Its slot is free, and its money no longer reserved; tokens and the request stay used until they are corrected.
+local function end_lease(lease, unit, leases, worker_leases, job_id, job, model, fleet)
+  redis.call('HDEL', leases, unit)
+  redis.call('SREM', worker_leases, job_id .. ' ' .. unit)
+  redis.call('HINCRBY', model, 'in_flight', -1)
+  redis.call('HINCRBY', model, 'doubt', whole(-tonumber(lease.variance)))
+  redis.call('HINCRBY', job, 'reserved', whole(-tonumber(lease.reserved)))
+  redis.call('HINCRBY', fleet, 'reserved', whole(-tonumber(lease.reserved)))
+end

@@ -44,6 +44,23 @@ redis.call('HSET', job, 'state', 'running')
 redis.call('HDEL', job, 'note', 'ended_at')
 return 1
 """
+# Keys: job, model, waiting. Arguments: job, weight. Turns that were taken with the old weight are as far ahead of the
+# model's as that made them: with another weight they are so much nearer, or further.
+_SET_WEIGHT = """
+local job, model, waiting, weight = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2])
+local j = redis.call('HMGET', job, 'weight', 'turn')
+local now = tonumber(redis.call('HGET', model, 'turn') or 0)
+local function moved(turn) return now + math.max(0, turn - now) * tonumber(j[1] or 1) / weight end
+redis.call('HSET', job, 'weight', ARGV[2])
+if j[2] then redis.call('HSET', job, 'turn', string.format('%.9f', moved(tonumber(j[2])))) end
+local lines = redis.call('HGETALL', waiting)
+for n = 1, #lines, 2 do
+  if string.match(lines[n], ' (%S+)$') == ARGV[1] then
+    local turn, tokens, at = struct.unpack('>ddd', lines[n + 1])
+    redis.call('HSET', waiting, lines[n], struct.pack('>ddd', moved(turn), tokens, at))
+  end
+end
+"""
 
 
 class JobNotFound(UserError):
@@ -272,7 +289,9 @@ def set_state(redis: Redis, job: str, state: State, note: str | None = None) -> 
 
 def set_weight(redis: Redis, job: str, weight: float) -> None:
     """Sets the job's share of a model that several jobs want: twice the weight is twice the calls."""
-    redis.hset(keys.job(job), "weight", str(weight))
+    model = redis.hget(keys.job(job), "model").decode()
+    names = [keys.job(job), keys.model(model), keys.waiting(model)]
+    redis.register_script(_SET_WEIGHT)(keys=names, args=[job, str(weight)])
 
 
 def set_budget(redis: Redis, job: str, nano_usd: int | None) -> None:

@@ -14,7 +14,10 @@ _FIELDS = {"requests_per_minute": "rpm", "tokens_per_minute": "tpm", "concurrent
 
 # What was learned of the old limits by refusals is void under new ones, and the minute is counted anew: a lower limit
 # holds for the calls that it was in force for.
-_LEARNED = ("cut", "factor", "share", "since", "refused_since", "guess_rpm", "tried", "tried_since", "immune")
+_LEARNED = (
+    *("cut", "factor", "share", "since", "refused_since", "idle", "through", "wall", "top", "guess_rpm"),
+    *("strays", "stray_calls", "stray_refused", "immune", "immunity", "chance"),
+)
 _MINUTE = ("minute_requests", "minute_tokens", "tail")
 
 

@@ -15,29 +15,22 @@ local ended = {}
 for _, example in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   local id, unit = string.match(example, '^(%S+) (%S+)$')
   local job = ARGV[2] .. 'job:' .. id
-  local lease = redis.call('HGET', job .. ':leases', unit)
-  if lease then
-    local token, worker, _, reserved, _, attempt, recipe, _, variance =
-      string.match(lease, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
-    if worker == ARGV[1] then
-      local name = redis.call('HGET', job, 'model')
-      redis.call('HDEL', job .. ':leases', unit)
-      redis.call('HINCRBY', ARGV[2] .. 'model:' .. name, 'in_flight', -1)
-      redis.call('HINCRBY', ARGV[2] .. 'model:' .. name, 'doubt', whole(-tonumber(variance)))
-      redis.call('HINCRBY', job, 'reserved', whole(-tonumber(reserved)))
-      redis.call('HINCRBY', job, 'unknown', reserved)
-      redis.call('HINCRBY', fleet, 'reserved', whole(-tonumber(reserved)))
-      redis.call('HINCRBY', fleet, 'unknown', reserved)
-      redis.call('HINCRBY', job, 'attempts', 1)
-      redis.call('HSET', job .. ':unknown', token, reserved .. ' ' .. day)
-      redis.call('HINCRBY', job .. ':lost', unit, 1)
-      redis.call('HINCRBY', job .. ':reasons', 'again:worker_lost', 1)
-      redis.call('XADD', job .. ':results', '*', 'examples', '[]', 'attempt', cjson.encode({
-        job = id, unit = tonumber(unit), attempt = tonumber(attempt), outcome = 'unknown', reason = 'worker_lost',
-        at = ARGV[4], recipe = recipe, model = name, worker = worker, cost_source = 'unknown',
-        prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0}))
-      ended[#ended + 1] = example
-    end
+  local leases = job .. ':leases'
+  local lease = read_lease(redis.call('HGET', leases, unit))
+  if lease.worker == ARGV[1] then
+    local name = redis.call('HGET', job, 'model')
+    end_lease(lease, unit, leases, KEYS[3], id, job, ARGV[2] .. 'model:' .. name, fleet)
+    redis.call('HINCRBY', job, 'unknown', lease.reserved)
+    redis.call('HINCRBY', fleet, 'unknown', lease.reserved)
+    redis.call('HINCRBY', job, 'attempts', 1)
+    redis.call('HSET', job .. ':unknown', lease.token, lease.reserved .. ' ' .. day)
+    redis.call('HINCRBY', job .. ':lost', unit, 1)
+    redis.call('HINCRBY', job .. ':reasons', 'again:worker_lost', 1)
+    redis.call('XADD', job .. ':results', '*', 'examples', '[]', 'attempt', cjson.encode({
+      job = id, unit = tonumber(unit), attempt = tonumber(lease.attempt), outcome = 'unknown', reason = 'worker_lost',
+      at = ARGV[4], recipe = lease.recipe, model = name, worker = lease.worker, cost_source = 'unknown',
+      prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0}))
+    ended[#ended + 1] = example
   end
 end
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[2] .. ':waiting')

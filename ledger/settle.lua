@@ -19,19 +19,14 @@ local job, todo, leases, model, unknown, window, fleet = KEYS[1], KEYS[2], KEYS[
 local unit, token = ARGV[1], ARGV[2]
 local s = cjson.decode(ARGV[5])
 
-
 open_books(fleet)
 
-local lease = redis.call('HGET', leases, unit)
-local held, _, expected, reserved, at, recipe, cap, variance
-if lease then
-  held, _, expected, reserved, at, _, recipe, cap, variance =
-    string.match(lease, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
-end
+local lease = read_lease(redis.call('HGET', leases, unit))
+local held = lease.token == token
 
 -- A call used something else than was expected: the bucket is corrected, and the minute in which it was admitted.
 local function correct(m, requests, tokens)
-  local slot = math.floor(tonumber(at) / SLOT)
+  local slot = math.floor(tonumber(lease.at) / SLOT)
   if m.tpm and tokens ~= 0 then redis.call('HINCRBYFLOAT', model, 'tokens', -tokens) end
   if not m.tail or slot < tonumber(m.tail) then return end
   if tokens ~= 0 then
@@ -44,31 +39,26 @@ local function correct(m, requests, tokens)
   end
 end
 
-if held == token then
-  redis.call('HDEL', leases, unit)
-  redis.call('SREM', KEYS[5], ARGV[3] .. ' ' .. unit)
-  redis.call('HINCRBY', model, 'in_flight', -1)
-  redis.call('HINCRBY', model, 'doubt', whole(-tonumber(variance)))
-  redis.call('HINCRBY', job, 'reserved', whole(-tonumber(reserved)))
-  redis.call('HINCRBY', fleet, 'reserved', whole(-tonumber(reserved)))
+if held then
+  end_lease(lease, unit, leases, KEYS[5], ARGV[3], job, model, fleet)
   if s.cost < 0 then
-    redis.call('HSET', unknown, token, reserved .. ' ' .. day)
-    redis.call('HINCRBY', job, 'unknown', reserved)
-    redis.call('HINCRBY', fleet, 'unknown', reserved)
+    redis.call('HSET', unknown, token, lease.reserved .. ' ' .. day)
+    redis.call('HINCRBY', job, 'unknown', lease.reserved)
+    redis.call('HINCRBY', fleet, 'unknown', lease.reserved)
   end
   local v = redis.call('HMGET', model, 'counting', 'tpm', 'told_tpm', 'tail', 'streak')
   local m = {tpm = v[2] or v[3], tail = v[4]}
-  local used = s.prompt_tokens + (v[1] == 'reserved' and tonumber(cap) or s.completion_tokens)
+  local used = s.prompt_tokens + (v[1] == 'reserved' and tonumber(lease.cap) or s.completion_tokens)
   if s.retry_after_ms then
-    correct(m, -1, -tonumber(expected))
+    correct(m, -1, -tonumber(lease.expected))
   else
-    if v[5] then redis.call('HDEL', model, 'streak') end
+    if v[5] then end_streak(model, tonumber(lease.at)) end
     -- A call that failed has probably been counted by the provider: it keeps what was expected of it.
-    if s.completion_tokens > 0 then correct(m, 0, used - tonumber(expected)) end
+    if s.completion_tokens > 0 then correct(m, 0, used - tonumber(lease.expected)) end
   end
 elseif s.reason == 'poison' then
   -- No call was made: the example is given up for what its earlier calls did to their workers.
-  if lease or redis.call('HEXISTS', todo, unit) == 0 then return 'repeat' end
+  if lease.token or redis.call('HEXISTS', todo, unit) == 0 then return 'repeat' end
 else
   local kept = redis.call('HGET', unknown, token)
   if not kept or s.cost < 0 then return 'repeat' end
@@ -82,11 +72,11 @@ redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HINCRBY', job, 'spent', whole(math.max(0, s.cost)))
 redis.call('HINCRBY', fleet, 'spent', whole(math.max(0, s.cost)))
 local item = redis.call('HGET', todo, unit)
-if item and held == token and s.cost > tonumber(reserved) then
+if item and held and s.cost > tonumber(lease.reserved) then
   -- The provider asks more than its price says: from now on so much is reserved, unless another call has said so.
   local p = redis.call('HMGET', job, 'price_in', 'price_out')
   local price_in, price_out = math.max(1, tonumber(p[1])), math.max(1, tonumber(p[2]))
-  local times = s.cost / (tonumber(string.match(item, '^%d+')) * price_in + tonumber(cap) * price_out)
+  local times = s.cost / (tonumber(string.match(item, '^%d+')) * price_in + tonumber(lease.cap) * price_out)
   if times > 1 then
     redis.call('HSET', job, 'price_in', whole(math.ceil(price_in * times)), 'price_out', whole(math.ceil(price_out * times)))
   end
@@ -98,14 +88,14 @@ redis.call('HSET', job, 'last_at', whole(now))
 
 if s.told_rpm then redis.call('HSET', model, 'told_rpm', s.told_rpm) end
 if s.told_tpm then redis.call('HSET', model, 'told_tpm', s.told_tpm) end
-if s.retry_after_ms and held == token then learn_refusal(model, window, tonumber(at), s.retry_after_ms) end
+if s.retry_after_ms and held then learn_refusal(model, window, tonumber(lease.at), s.retry_after_ms) end
 if s.stop and redis.call('HGET', job, 'state') == 'running' then
   redis.call('HSET', job, 'state', s.stop, 'note', s.note or '')
 end
 
 if item and s.completion_tokens > 0 then
   local bytes, name = string.match(item, '^(%d+) %d+ (%S+)')
-  learn_use(ARGV[4] .. name, tonumber(bytes), s, held == token and tonumber(expected) or nil)
+  learn_use(ARGV[4] .. name, tonumber(bytes), s, held and tonumber(lease.expected) or nil)
 end
 
 if s.outcome == 'again' or not item then

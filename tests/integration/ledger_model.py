@@ -88,8 +88,12 @@ class Flow:
     pause: int = 0
     paused_at: int = 0
     streak: int = 0
+    streak_at: int = 0
+    told_until: int = 0
     cut: int | None = None
     factor: float = 1.0
+    top: float = 0.0
+    idle: int = 0
     since: int = 0
     last_share: float = 1.0
     """Of the limit, when the last call was admitted."""
@@ -105,6 +109,20 @@ class Flow:
         self.rpm, self.tpm, self.concurrent = rpm, tpm, concurrent
         self.minute, self.tail = [], None
         self.cut, self.factor, self.since, self.guess = None, 1.0, 0, None
+        self.top, self.idle = 0.0, 0
+
+    def weigh(self, job: str, share: Share, weight: float) -> None:
+        """Another weight: turns that were taken with the old one are so much nearer to the model's, or further."""
+
+        def moved(turn: float) -> float:
+            return self.turn + max(0.0, turn - self.turn) * share.weight / weight
+
+        for place in self.places.values():
+            if place.job == job:
+                place.turn = moved(place.turn)
+        if share.turn:
+            share.turn = kept_turn(moved(share.turn))
+        share.weight = weight
 
     # What is in force at this moment
 
@@ -117,9 +135,10 @@ class Flow:
         """Of the limit: what the last cut has left, and what time of use has won back since."""
         if self.cut is None:
             return self.factor
-        used = max(0, now - max(self.cut, self.pause)) / MICROSECONDS
-        used = min(used, self.since / ADMIT["CALLS_A_SECOND"])
-        grown = self.factor * (1 + ADMIT["RECOVERY"] * used + (used / ADMIT["DOUBLING"]) ** 3)
+        used = max(0, now - self.cut - self.idle) / MICROSECONDS
+        top = max(self.factor, self.top)
+        used = min(used, self.since / ADMIT["CALLS_A_SECOND"] * top / self.factor)
+        grown = self.factor + top * (ADMIT["RECOVERY"] * used + (used / ADMIT["DOUBLING"]) ** 3)
         named = self.rpm is not None or self.tpm is not None or self.guess is None
         return min(1.0, grown) if named else grown
 
@@ -259,7 +278,11 @@ class Flow:
     def end(self, call: Call, used: int | None) -> None:
         """It has used so many tokens; None where that is not known."""
         self.live.remove(call)
-        self.streak = 0
+        if self.streak:
+            self.streak = 0
+            if call.at > self.streak_at:
+                first = self.paused_at + round(LEARN["PAUSE"] * MICROSECONDS)
+                self.pause = min(self.pause, max(self.told_until, first))
         if used is not None:
             self.correct(call, used)
 
@@ -281,8 +304,11 @@ class Flow:
         if retry_after_ms == 0:
             if call.at > self.paused_at:
                 self.streak += 1
-            seconds = min(LEARN["LONGEST_PAUSE"], 2.0 ** max(0, self.streak - 1))
+                self.streak_at = self.paused_at
+            seconds = min(LEARN["LONGEST_PAUSE"], LEARN["PAUSE"] * 2.0 ** max(0, self.streak - 1))
             retry_after_ms = round(seconds * 1000)
+        else:
+            self.told_until = max(self.told_until, now + retry_after_ms * 1000)
         self.pause, self.paused_at = max(self.pause, now + retry_after_ms * 1000), now
 
 

@@ -140,7 +140,6 @@ def test_a_higher_weight_is_felt_within_seconds(bench: Bench) -> None:
     assert used(after, one, tokens=False) >= 0.95 * len(after)
 
 
-@pytest.mark.xfail(strict=False, reason="a turn that was taken with a small weight stays as far away as it was")
 def test_a_weight_that_was_small_is_felt_within_seconds(bench: Bench) -> None:
     """A job that was to be done in the background and is wanted now is served now."""
     with fleet_of(bench, **REQUESTS) as (fleet, start):
