@@ -41,6 +41,7 @@ local COLD_RATIO = 0.3      -- prompt tokens per byte before any call was seen
 local MARGIN = 1.25         -- over the learned 99th percentile of completion tokens
 local LONGEST = 1000        -- ms: everyone asks again within a second, so that a changed limit is felt
 local POLL = 200            -- ms between two looks for a free slot, where no settlement of the same process tells
+local LATER = 25            -- ms more for each line before, so that hundreds of lines do not keep the broker busy
 local GRACE = 300000        -- us that a line keeps its place beyond the time it was told to ask again
 local RECOVERY = 0.002      -- share of the limit regained per second after a cut,
 local DOUBLING = 60         -- and seconds after which the share has doubled: the longer no refusal, the faster
@@ -218,8 +219,9 @@ local function wait_for()
     local over = minute_tokens + tokens + expected + spare - tpm
     if over > 0 and minute_tokens > 0 then longer(leaves('t', math.min(over, minute_tokens)), 'tokens') end
   end
-  wait = math.min(LONGEST, math.ceil(wait * 1000))
-  if concurrent and in_flight + slots >= concurrent and wait < POLL then return POLL, 'concurrent' end
+  local later = LATER * requests
+  wait = math.min(LONGEST + later, math.ceil(wait * 1000))
+  if concurrent and in_flight + slots >= concurrent and wait < POLL + later then return POLL + later, 'concurrent' end
   return wait, binds
 end
 local function stand(ms, what)

@@ -213,9 +213,10 @@ class Flow:
             if (over := used + kept_free + request.expected + spare - self.tpm) > 0 and used > 0:
                 waits.append((self.leaves("t", min(over, used), now), "tokens"))
         seconds, binds = max(waits, key=lambda one: one[0])
-        milliseconds = min(int(ADMIT["LONGEST"]), math.ceil(seconds * 1000))
+        later = int(ADMIT["LATER"]) * len(ahead)
+        milliseconds = min(int(ADMIT["LONGEST"]) + later, math.ceil(seconds * 1000))
         slots = sum(place.job != request.job for place in ahead)
-        poll = int(ADMIT["POLL"])
+        poll = int(ADMIT["POLL"]) + later
         if self.concurrent is not None and len(self.live) + slots >= self.concurrent and milliseconds < poll:
             return Wait(poll, "concurrent")
         return Wait(milliseconds, binds)
