@@ -371,3 +371,27 @@ def test_a_storm_leaves_nothing_behind(bench: Bench, chance: float) -> None:
         used, refused = used_and_refused(fleet, f"a minute after a storm of {chance:.0%}", 30)
     assert used >= 0.9
     assert refused < 0.01
+
+
+@pytest.mark.parametrize(("times", "least"), [(5, 0.8), (10, 0.6)])
+def test_a_limit_that_is_a_fraction_of_the_declared_one_is_found(bench: Bench, times: int, least: float) -> None:
+    """However far the declared limit is off, refusals are not taken for chance; few calls teach little."""
+    fleet, _ = against(bench, Provider(1, requests_per_minute=REAL / times), requests_per_minute=REAL)
+    with fleet:
+        fleet.run(60)
+        fleet.run(60)
+        used, refused = used_and_refused(fleet, f"{times} times too high", 60, REAL / times)
+    assert used >= least
+    assert refused < 0.03
+
+
+def test_a_wall_behind_chance_is_found(bench: Bench) -> None:
+    """One call in a hundred is refused whatever the rate, and the limit is half of the declared one."""
+    provider = Provider(1, chance=0.01, requests_per_minute=REAL)
+    fleet, _ = against(bench, provider, requests_per_minute=2 * REAL)
+    with fleet:
+        fleet.run(60)
+        fleet.run(150)
+        used, refused = used_and_refused(fleet, "half of the declared limit, and 1% by chance", 150)
+    assert used >= 0.75
+    assert refused < 0.06
