@@ -16,27 +16,34 @@ _FIELDS = {"requests_per_minute": "rpm", "tokens_per_minute": "tpm", "concurrent
 # holds for the calls that it was in force for.
 _LEARNED = (
     *("cut", "factor", "share", "since", "refused_since", "idle", "through", "wall", "top", "guess_rpm"),
-    *("strays", "stray_calls", "stray_refused", "immune", "immunity", "chance"),
+    *("strays", "stray_calls", "stray_refused", "immune", "immunity", "chance", "loose"),
 )
 _MINUTE = ("minute_requests", "minute_tokens", "tail")
 
 
-def declare(redis: Redis, model: Model) -> None:
-    """Tells the ledger a model's limits as its file declares them.
-
-    Limits that a person has set live stay, until the file declares others than it did before.
-    """
-    limits = model.limits
+def declared(model: Model) -> Limits:
+    """A model's limits as its file and this machine's environment declare them."""
     cap = settings().max_concurrent
-    if cap is not None:
-        limits = limits.model_copy(update={"concurrent_requests": min(cap, limits.concurrent_requests or cap)})
-    declared = limits.model_dump_json()
-    name = keys.model(model.name)
+    if cap is None:
+        return model.limits
+    return model.limits.model_copy(update={"concurrent_requests": min(cap, model.limits.concurrent_requests or cap)})
+
+
+def declare(redis: Redis, model: Model) -> None:
+    """Tells the ledger a model's limits as they are declared here.
+
+    Limits that a person has set live stay, until others are declared than were before.
+    """
+    name, limits = keys.model(model.name), declared(model)
     redis.hset(name, "counting", model.token_counting)
-    before = redis.hget(name, "declared")
-    if before is None or before.decode() != declared:
-        redis.hset(name, "declared", declared)
+    if not _known(redis, model.name, limits):
+        redis.hset(name, "declared", limits.model_dump_json())
         change(redis, model.name, limits.model_dump())
+
+
+def _known(redis: Redis, model: str, limits: Limits) -> bool:
+    """Whether these are the limits that were declared last."""
+    return bool(redis.hget(keys.model(model), "declared") == limits.model_dump_json().encode())
 
 
 def change(redis: Redis, model: str, limits: dict[str, Any]) -> None:
@@ -53,6 +60,12 @@ def change(redis: Redis, model: str, limits: dict[str, Any]) -> None:
         pipe.hdel(keys.model(model), *_LEARNED, *_MINUTE)
         pipe.delete(keys.window(model))
         pipe.execute()
+
+
+def after_declaring(redis: Redis, model: Model) -> Limits:
+    """The limits that will be in force once they are declared here, which changes nothing yet."""
+    limits = declared(model)
+    return read(redis, model.name) if _known(redis, model.name, limits) else limits
 
 
 def read(redis: Redis, model: str) -> Limits:

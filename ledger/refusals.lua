@@ -1,12 +1,14 @@
 -- refusals: what a 429 teaches. A part of settle.lua.
 local PAUSE = 0.6           -- seconds, where the provider does not say how long: what the burst after it makes up for
 local LONGEST_PAUSE = 60    -- seconds, to which that doubles while nothing comes through
-local COUNTED = 1           -- seconds of a pause in which any bucket may have filled
+local COUNTED = 1.1         -- seconds of a pause in which a bucket of a second may have filled
 local SETTLES = 2000000     -- us after a cut in which refusals still belong to it
 local ENOUGH = 8            -- calls that must have come through to tell a rate
 local CLOSE = 20            -- seconds between two refusals within which the provider's bucket was never full
 local BELOW = 0.9           -- of the wall: its bucket, now empty, fills a little, and chance does not empty it again
 local AGREES = 0.92         -- of the wall, from where on a refusal is by the same wall
+local STRAYS = 2            -- refusals below the wall, one after the other, that are by chance,
+local LOOSE = 0.7           -- and what one counts whose wall may be too high
 local IMMUNE = 60           -- seconds for which refusals by chance cut nothing, doubled each time that they are found again
 local LONGEST_IMMUNE = 600  -- seconds
 
@@ -61,7 +63,7 @@ end
 -- Shares, of the limit: wall, top (before the first cut that has not been seen to help), share and factor (admit.lua).
 local function learn_refusal(model, window, admitted_at, told_ms)
   local m = redis.call('HMGET', model, 'cut', 'share', 'factor', 'since', 'idle', 'wall', 'top', 'tail', 'strays', 'stray_calls',
-    'stray_refused', 'immune', 'immunity', 'chance', 'through', 'rpm', 'told_rpm', 'tpm', 'told_tpm', 'guess_rpm')
+    'stray_refused', 'immune', 'immunity', 'chance', 'through', 'rpm', 'told_rpm', 'tpm', 'told_tpm', 'guess_rpm', 'loose')
   local function number(n) return tonumber(m[n] or nil) end
   local cut, share, calls, idle, wall, top = number(1), number(2) or 1, number(4) or 0, number(5) or 0, number(6), number(7)
   redis.call('HINCRBY', model, 'refused', 1)
@@ -91,9 +93,8 @@ local function learn_refusal(model, window, admitted_at, told_ms)
   local from = math.max(cut and math.floor(cut / SLOT) + 1 or 0, tonumber(m[8] or latest), latest - 600)
   local requests, tokens, first = admitted_since(window, from)
   if requests < ENOUGH then return end  -- a limit lets something through: this may be none
-  local begin = cut and math.max(cut, from * SLOT) or first
-  local counted = now - begin - (begin == cut and idle or 0)
-  local seconds = math.max(0.1, counted / 1000000)
+  local begin = cut and from * SLOT - cut <= SLOT and cut + idle or first
+  local seconds = math.max(0.1, (now - begin) / 1000000)
   local rpm, tpm = lower(number(16), number(17)), lower(number(18), number(19))
   if not rpm and not tpm then
     rpm = number(20)
@@ -107,17 +108,23 @@ local function learn_refusal(model, window, admitted_at, told_ms)
   local function cut_to(new)
     redis.call('HSET', model, 'cut', whole(now), 'factor', tostring(new), 'share', tostring(new), 'since', 0, 'refused_since', 0,
       'idle', whole(math.max(0, wait - COUNTED * 1000000)))
-    redis.call('HDEL', model, 'wall', 'through')
+    redis.call('HDEL', model, 'wall', 'loose', 'through')
   end
 
   local stray = wall and not immune and through < AGREES * wall
-  if stray and m[9] then
+  local strays, stray_calls, stray_refused = number(9) or 0, number(10) or 0, number(11) or 0
+  if stray and not m[21] then
+    strays = strays + 1
+  elseif stray and (strays == 0 or calls < 3 * stray_calls) then
+    strays = strays + LOOSE
+  end
+  if stray and strays >= STRAYS then
     local immunity = math.min(LONGEST_IMMUNE, (number(13) or IMMUNE / 2) * 2)
     cut_to(top)
     redis.call('HDEL', model, 'strays', 'stray_calls', 'stray_refused')
     redis.call('HSET', model, 'immune', whole(now + immunity * 1000000), 'immunity', immunity,
       -- The last of them ended the count, which says nothing of how frequent they are.
-      'chance', tostring((number(11) + refused - 1) / (number(10) + calls)))
+      'chance', tostring((stray_refused + refused - 1) / (stray_calls + calls)))
     return
   end
   local least = ((cut and seconds < CLOSE) or refused > 0.3 * math.max(1, calls)) and 0.1 or 0.85
@@ -125,12 +132,16 @@ local function learn_refusal(model, window, admitted_at, told_ms)
   cut_to(new)
   top = math.max(top or 0, share)
   if stray then
-    redis.call('HSET', model, 'strays', 1, 'stray_calls', calls, 'stray_refused', refused)
+    redis.call('HSET', model, 'strays', tostring(strays), 'stray_calls', stray_calls + calls,
+      'stray_refused', stray_refused + refused)
   elseif wall or immune then
     redis.call('HDEL', model, 'strays', 'stray_calls', 'stray_refused', 'immune', 'immunity')
-    top = immune and new or share
+    top = immune and new or math.sqrt(top * share)  -- once may be chance
   end
   redis.call('HSET', model, 'top', tostring(top), 'through', requests)
-  -- Only between two refusals that both found the bucket empty, and never full, is it exact.
-  if cut and not immune and idle == 0 and seconds < CLOSE then redis.call('HSET', model, 'wall', tostring(through)) end
+  -- Between two refusals that both found the bucket empty, and never full; after a longer pause it may have been.
+  if cut and not immune and seconds < CLOSE then
+    redis.call('HSET', model, 'wall', tostring(through))
+    if idle > 0 then redis.call('HSET', model, 'loose', 1) end
+  end
 end
