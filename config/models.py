@@ -5,39 +5,33 @@ Refreshed prices lie over the built-in file, the user's file (GENFLEET_MODELS) o
 
 from __future__ import annotations
 
-import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from config.errors import ModelsError, UserError
-from config.money import NANO, Price, to_nano_usd
-from config.prices import FILE, Origin, PriceField, as_models_file, origins, read_prices, valid
+from config.errors import ModelsError
+from config.folders import prices_file
+from config.frozen import Frozen
+from config.money import Price
+from config.prices import Origin, PriceField, as_models_file, origins, read_prices, valid
 from config.settings import api_key, settings
+from config.toml_files import laid_over, read_toml
 
-__all__ = [
-    "NANO", "Limits", "Model", "Price", "Provider", "laid_over", "load_models", "model", "models", "prices_file",
-    "read_toml", "to_nano_usd",
-]  # fmt: skip
 BUILT_IN = Path(__file__).with_name("models.toml")
 
 Sampling = Literal["temperature", "top_p", "frequency_penalty", "presence_penalty", "max_tokens"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Provider(_Frozen):
+class Provider(Frozen):
     """Where calls go, and the name of the variable that holds its key."""
 
     name: str
     base_url: str = Field(pattern=r"^https?://")
     base_url_env: str | None = None
     api_key_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
     flavour: Literal["openrouter", "openai"] = "openai"
 
     def url(self) -> str:
@@ -53,7 +47,7 @@ class Provider(_Frozen):
         return api_key(self.api_key_env)
 
 
-class Limits(_Frozen):
+class Limits(Frozen):
     """What the fleet may use of a model; None is no limit."""
 
     requests_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -61,7 +55,7 @@ class Limits(_Frozen):
     concurrent_requests: int | None = Field(None, ge=1)
 
 
-class Model(_Frozen):
+class Model(Frozen):
     """One model: where it is, what it costs, what it takes."""
 
     name: str
@@ -69,7 +63,7 @@ class Model(_Frozen):
     context_window: int = Field(gt=0)
     max_output_tokens: int = Field(gt=0)
     price: Price
-    price_from: dict[PriceField, Origin] = {}
+    price_from: dict[PriceField, Origin] = Field(default_factory=dict)
     """Where each price is from; no file sets it."""
     limits: Limits = Limits()
     token_counting: Literal["actual", "reserved"] = "actual"
@@ -77,31 +71,6 @@ class Model(_Frozen):
     sampling: frozenset[Sampling] = frozenset()
     temperature_range: tuple[float, float] = (0.0, 2.0)
     prompt_caching: Literal["cache_control", "automatic", "none"] = "automatic"
-
-
-def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`below` with the values of `above` in place of its own, table by table."""
-    merged = dict(below)
-    for name, value in above.items():
-        old = merged.get(name)
-        merged[name] = laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def read_toml(path: Path, error: type[UserError]) -> dict[str, Any]:
-    """A TOML file as a dictionary.
-
-    Raises:
-        UserError: of the class `error`, where the file is missing, not UTF-8 or not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise error(f"{path}: no such file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise error(f"{path}: not a TOML file: {problem}.") from None
-    except OSError as problem:
-        raise error(f"{path}: cannot be read: {problem.strerror}.") from None
 
 
 def load_models(over: Path | None = None, refreshed: Path | None = None) -> dict[str, Model]:
@@ -167,11 +136,6 @@ def _shown(problem: Any) -> str:
 def models() -> dict[str, Model]:
     """The models of this process, by id; prices as they were when it first asked."""
     return load_models(settings().models_file, prices_file())
-
-
-def prices_file() -> Path:
-    """Where refreshed prices are kept."""
-    return settings().data / FILE
 
 
 def model(name: str) -> Model:

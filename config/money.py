@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from config.frozen import Frozen
 
 NANO = 1_000_000_000
 
 
-class Price(BaseModel):
+class Price(Frozen):
     """USD per million tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Decimal = Field(ge=0)
     output: Decimal = Field(ge=0)
@@ -48,6 +49,12 @@ class Price(BaseModel):
 
 def _nano_per_token(usd_per_million: Decimal) -> int:
     return math.ceil(Fraction(usd_per_million) * 1000)
+
+
+def highest(prices: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The highest price of a prompt token and the highest of a completion token among these, at least one pair."""
+    prompt, completion = zip(*prices, strict=True)
+    return max(prompt), max(completion)
 
 
 def to_nano_usd(usd: float | str | Decimal) -> int:

@@ -14,20 +14,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from config.errors import ModelsError
+from config.frozen import Frozen
+from config.private import private_folder
 
 PriceField = Literal["input", "output", "cached_input", "cache_write"]
 FIELDS: tuple[PriceField, ...] = ("input", "output", "cached_input", "cache_write")
-FILE = "prices.json"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Origin(_Frozen):
+class Origin(Frozen):
     """Where a price is from: "built in", the address of a page or "GENFLEET_MODELS", and since when it is known."""
 
     source: str
@@ -40,7 +37,7 @@ class Origin(_Frozen):
         return f"{self.date} from {rest.partition('/')[0]}" if slashes else f"{self.source}, {self.date}"
 
 
-class Quote(_Frozen):
+class Quote(Frozen):
     """One price as a provider's page named it on a day, in USD per million tokens."""
 
     usd: Annotated[Decimal, Field(ge=0)]
@@ -53,14 +50,14 @@ class Quote(_Frozen):
         return Origin(source=self.source, date=self.date.isoformat())
 
 
-class Quoted(_Frozen):
+class Quoted(Frozen):
     """What is known of one model's prices from its provider's page; a price that was never named is missing."""
 
     provider: str
     price: dict[PriceField, Quote]
 
 
-class _File(_Frozen):
+class _File(Frozen):
     models: dict[str, Quoted]
 
 
@@ -93,7 +90,7 @@ def write_prices(path: Path, prices: Mapping[str, Quoted]) -> None:
     """
     text = _File(models=dict(prices)).model_dump_json(indent=1)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         handle, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -6,30 +6,31 @@ import math
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from config.errors import RecipeError, reason
+from config.frozen import Frozen
 from config.models import Model, model
 from config.output import Output
 from config.templates import template
 
 #: Names that every prompt may use besides its row's columns and its axes.
 GIVEN = frozenset({"items"})
+#: The time order that workers check rests on it.
+LONGEST_CALL_SECONDS = 600
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Step(_Frozen):
+class Step(Frozen):
     """Sampling values that hold from a fraction of the job on."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     from_: float = Field(alias="from", ge=0, le=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
 
 
-class Sampling(_Frozen):
+class Sampling(Frozen):
     """What is asked of the model's sampler; only what the model takes is sent."""
 
     temperature: float | None = Field(None, ge=0, le=2)
@@ -51,17 +52,17 @@ class Sampling(_Frozen):
         return {name: value for name, value in values.items() if name in taken}
 
 
-class Call(_Frozen):
+class Call(Frozen):
     """How the examples are divided into calls."""
 
     items: int = Field(1, ge=1, le=100)
     split: int = Field(1, ge=1, le=10)
     attempts: int = Field(5, ge=1, le=20)
     retry_invalid: int = Field(0, ge=0, le=10)
-    timeout_seconds: float = Field(120, gt=0, le=600)
+    timeout_seconds: float = Field(120, gt=0, le=LONGEST_CALL_SECONDS)
 
 
-class Chat(_Frozen):
+class Chat(Frozen):
     """How an accepted example becomes a training conversation."""
 
     system: str | None = None
@@ -94,7 +95,7 @@ def _output(value: Any) -> Any:
 Axis = Annotated[list[Any] | dict[str, float], BeforeValidator(_axis)]
 
 
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """One recipe, self-contained: a worker that has never seen its file can run it."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)
@@ -106,7 +107,7 @@ class Recipe(_Frozen):
     output: Annotated[str | dict[str, Any], BeforeValidator(_output)]
     rows: tuple[str, ...] = ()
     sampling: Sampling = Sampling()
-    axes: dict[str, Axis] = {}
+    axes: dict[str, Axis] = Field(default_factory=dict)
     call: Call = Call()
     chat: Chat | None = None
 

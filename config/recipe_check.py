@@ -6,8 +6,8 @@ from jinja2 import TemplateError
 
 from config.errors import RecipeError, reason
 from config.models import models
-from config.output import not_enforced
 from config.recipe import GIVEN, Recipe, Sampling, Step
+from config.strict_schema import not_enforced
 from config.templates import names_in, names_needed
 
 
@@ -27,6 +27,14 @@ def recipe_problems(recipe: Recipe) -> list[str]:
         if axis in recipe.rows:
             problems.append(f"axes.{axis}: is also a column of the rows; rename one of them.")
     return problems + model_problems(recipe)
+
+
+def output_problems(recipe: Recipe) -> list[str]:
+    """What a provider or a worker could not keep of the recipe's output, a sentence each."""
+    try:
+        return not_enforced(recipe.checked_output.schema)
+    except RecipeError as error:
+        return error.problems
 
 
 def _template_problems(recipe: Recipe) -> list[str]:

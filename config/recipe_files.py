@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.errors import RecipeError, UserError
-from config.models import models, read_toml
-from config.output import importable_from
+from config.importing import importable_from
+from config.models import models
 from config.recipe import Recipe
 from config.recipe_check import recipe_problems
 from config.settings import settings
+from config.toml_files import read_toml
 
 BUILT_IN = Path(__file__).with_name("recipes")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from config.models import Model
 from config.models import model as known
+from config.money import highest
 from config.recipe import Recipe
 
 #: Bytes that a provider's own wrapping of a request may add to what we count, such as role markers.
@@ -37,7 +38,7 @@ def build(
     request: dict[str, Any] = {"model": model.name}
     extra: dict[str, Any] = {}
     if model.provider.flavour == "openrouter":
-        most = most_nano_usd or _dearest([model, *map(known, recipe.fallbacks)])
+        most = most_nano_usd or highest(one.price.plain_nano_usd() for one in [model, *map(known, recipe.fallbacks)])
         # A model's providers differ in price, and OpenRouter goes to a dearer one when the others are busy: it is told
         # the prices that the budget is reserved by, in USD per million tokens, without what writing a cache adds.
         extra["provider"] = {"max_price": {"prompt": most[0] / 1000, "completion": most[1] / 1000}}
@@ -65,11 +66,6 @@ def build(
     if recipe.fallbacks:
         extra["models"] = [recipe.model, *recipe.fallbacks]
     return request | ({"extra_body": extra} if extra else {})
-
-
-def _dearest(candidates: list[Model]) -> tuple[int, int]:
-    prices = [candidate.price.plain_nano_usd() for candidate in candidates]
-    return max(price[0] for price in prices), max(price[1] for price in prices)
 
 
 def _cached(system: str, model: Model) -> str | list[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -17,6 +19,8 @@ KEYS_FROM = {
     "OPENROUTER_API_KEY": "https://openrouter.ai/keys",
     "OPENAI_API_KEY": "https://platform.openai.com/api-keys",
 }
+
+_CERTIFICATES = ("required", "optional", "none")
 
 
 class Settings(BaseSettings):
@@ -42,6 +46,8 @@ class Settings(BaseSettings):
 
     models_file: Path | None = Field(None, alias="GENFLEET_MODELS")
     recipes_folder: Path | None = Field(None, alias="GENFLEET_RECIPES")
+    output_modules: str | None = Field(None, alias="GENFLEET_OUTPUT_MODULES", pattern=r"^[\w.]+( *, *[\w.]+)*$")
+    """The modules, separated by commas, whose classes recipes may name as output; by default those beside recipes."""
     data: Path = Field(Path("data"), alias="GENFLEET_DATA")
     queue_depth: int = Field(10_000, alias="GENFLEET_QUEUE_DEPTH", ge=100)
     """Examples waiting in a job's queue above which its producer waits."""
@@ -54,8 +60,18 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _a_redis_url(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("redis://", "rediss://")):
+        if url is None:
+            return None
+        if not url.startswith(("redis://", "rediss://")):
             raise ValueError("must start with redis:// or rediss://")
+        try:
+            parts = urlsplit(url)
+            checked = parse_qs(parts.query).get("ssl_cert_reqs", ["required"])
+            usable = parts.port != 0 and re.fullmatch(r"/?\d*", parts.path) and checked[-1] in _CERTIFICATES
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("must be redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss:// with ?ssl_ca_certs=FILE")
         return url
 
     @field_validator("openrouter_base_url", "openai_base_url")
@@ -64,6 +80,14 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return url
+
+    @field_validator("flower_basic_auth", mode="before")
+    @classmethod
+    def _a_login(cls, login: str | None) -> str | None:
+        user, _, password = (login or "").partition(":")
+        if login is not None and not (user and password):
+            raise ValueError("must be user:password")
+        return login
 
 
 @lru_cache(maxsize=1)
@@ -115,3 +139,8 @@ def missing_key(variable: str, what: str) -> str:
     """The sentence for a key that is not set: the variable and where to get one."""
     where = f" (get one at {KEYS_FROM[variable]})" if variable in KEYS_FROM else ""
     return f"{what} needs {variable}: set it in the environment or in .env{where}."
+
+
+def missing_broker(what: str) -> str:
+    """The sentence for REDIS_URL where it is needed and not set."""
+    return f"{what} needs REDIS_URL: set it in the environment or in .env, as redis://HOST:6379/0."

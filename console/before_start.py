@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from console.estimate_text import lines
-from ledger import fleet, jobs
+from ledger import fleet
 from ledger.connection import Redis
+from ledger.status import status_of
 from producers.estimate import Estimate, Known, estimate
 from producers.known import look
-from producers.submission import Plan
+from producers.plan import Plan, plan
 
 _ROWS_SECONDS, _ALL_SECONDS = 1.0, 3.0
 _PROCESSES = 2  # that run_here starts where the fleet has none
 
 log = logging.getLogger(__name__)
+
+
+def planned_job(
+    recipe: str, rows: str | None, count: int | None, model_id: str | None, seed: int, skip_bad_rows: Path | None
+) -> Plan:
+    """The job as it was asked for, checked whole; says on standard error where rows that cannot be used went.
+
+    Raises:
+        UserError: see `producers.plan.plan`.
+    """
+    planned = plan(recipe, count=count, rows=rows, model_id=model_id, seed=seed, skip_bad_rows=skip_bad_rows)
+    if planned.bad_rows:
+        print(f"{planned.bad_rows} rows cannot be used: they and the reasons are in {skip_bad_rows}.", file=sys.stderr)
+    return planned
 
 
 def say_before(
@@ -37,7 +54,7 @@ def say_before(
             known = look(redis, planned, capacity())
             if known.left == 0:
                 return
-            paid = 0 if known.left is None else jobs.status(redis, planned.id).cost_nano_usd
+            paid = 0 if known.left is None else status_of(redis, planned.id).cost_nano_usd
             found.append((estimate(planned, known, _ROWS_SECONDS), known, paid))
         except Exception as error:  # a job must not fail for what was only to be said of it
             log.debug("no estimate: %s", type(error).__name__)

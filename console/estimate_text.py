@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.models import NANO, to_nano_usd
+from config.money import NANO, to_nano_usd
 from console.progress import dollars, span
 from producers.estimate import Estimate, Known
-from producers.submission import Plan
+from producers.plan import Plan
 
 _LIMITS = {
     "requests": "the limit on requests",

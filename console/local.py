@@ -4,59 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 
 import redis as redis_py
 from kombu.exceptions import OperationalError
 
+from config import folders
 from config.errors import UserError
-from config.settings import settings
+from console.interrupts import Interrupts, interrupts
 from console.progress import Progress
-from ledger import fleet, jobs
+from ledger import fleet
 from ledger.collector import Collector
 from ledger.connection import Redis
-from ledger.jobs import AT_REST, Status
+from ledger.jobs import AT_REST
+from ledger.status import Status, status_of
 from producers import submission
-from producers.submission import Plan
+from producers.plan import Plan
 from workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 0.25
-
-
-def job_folder(job: str) -> Path:
-    """Where this machine keeps a job's results."""
-    return settings().data / "jobs" / job
-
-
-@dataclass
-class Interrupts:
-    """Ctrl-C and SIGTERM, counted: the first asks to stop in order, the next to stop at once."""
-
-    count: int = 0
-
-
-@contextlib.contextmanager
-def interrupts() -> Iterator[Interrupts]:
-    """Counts Ctrl-C and SIGTERM instead of ending the process."""
-    seen = Interrupts()
-
-    def count(_number: int, _frame: FrameType | None) -> None:
-        seen.count += 1
-
-    before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Feeder:
@@ -106,7 +76,7 @@ def follow(
     """
     while True:
         try:
-            status = jobs.status(redis, job)
+            status = status_of(redis, job)
             look()
         except redis_py.RedisError as error:
             if seen.count:
@@ -123,7 +93,7 @@ def follow(
 @contextlib.contextmanager
 def workers_here(redis: Redis, models: list[str], processes: int, concurrency: int, seen: Interrupts) -> Iterator[None]:
     """Worker processes of this machine, their logs in the data folder."""
-    supervisor = Supervisor(redis, models, processes, concurrency, settings().data / "logs")
+    supervisor = Supervisor(redis, models, processes, concurrency, folders.logs())
     watch = threading.Thread(target=supervisor.run, name="supervisor")
     watch.start()
     try:
@@ -157,11 +127,11 @@ def run_here(
     """
     job, model = planned.id, planned.model.name
     with interrupts() as seen, contextlib.ExitStack() as stack:
-        collector = Collector(redis, job, job_folder(job))
+        collector = Collector(redis, job, folders.job(job))
         stack.callback(collector.stop)
         collector.start()
         if not submission.start(redis, planned, budget_usd, priority):
-            progress.say(f"{job} is complete already: its results are in {job_folder(job)}.")
+            progress.say(f"{job} is complete already: its results are in {folders.job(job)}.")
         else:
             count = processes
             if count:
@@ -180,7 +150,7 @@ def run_here(
             status = follow(redis, job, progress, seen, look)
             if seen.count and status.state not in AT_REST:
                 progress.say("Stopping: calls in flight may end; Ctrl-C again stops at once.")
-    status = jobs.status(redis, job)
+    status = status_of(redis, job)
     progress.show(status, last=True)
     if status.uncollected:
         raise UserError(f"{status.uncollected} results of {job} are still to be collected: genfleet collect {job}")

@@ -18,8 +18,8 @@ from console.usage import attempts_over_time, summary_of, usage_of
 from console.usage_text import table
 from ledger import fleet, jobs
 from ledger.connection import Redis
-from ledger.jobs import Status
 from ledger.parts import Parts
+from ledger.status import Status, status_of
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _JOBS_SHOWN = 50
@@ -36,7 +36,7 @@ def _rendered(template: str, **names: Any) -> str:
 
 def fleet_page(redis: Redis) -> str:
     """The newest jobs and the limits as they are now, as HTML that renews itself."""
-    readings = [jobs.status(redis, name) for name in jobs.ids(redis)[:_JOBS_SHOWN]]
+    readings = [status_of(redis, name) for name in jobs.ids(redis)[:_JOBS_SHOWN]]
     rows = [limits_row(redis, name) for name in models()]
     return _rendered("fleet.html", jobs=readings, limits=rows, workers=len(fleet.alive(redis)))
 

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ledger.jobs import Status
+from ledger.status import Status
 
 _LINE_EVERY_SECONDS = 5.0
 _RATE_OVER_SECONDS = 20.0

@@ -12,7 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 
 from config.errors import UserError
-from config.models import Model, Provider, load_models, models, prices_file
+from config.folders import prices_file
+from config.models import Model, Provider, load_models, models
 from config.money import usd
 from config.prices import FIELDS, PriceField, Quote, Quoted, read_prices, write_prices
 from config.settings import settings

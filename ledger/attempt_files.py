@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from config.private import private_file
 from ledger.attempt_rows import TYPES, NoAttempt, Row, record_of, row_of
 from ledger.part_files import PartDamaged
 from ledger.part_lines import Lines
@@ -90,7 +91,7 @@ class AttemptFiles:
             while chunk := list(islice(rows, _CHUNK)):
                 # Named so that the next writer removes them after a crash.
                 chunks.append(target.with_name(f".{path.stem}.{len(chunks)}.unfinished"))
-                self.write(chunks[-1], chunk)
+                self.write(private_file(chunks[-1]), chunk)
             yield chunks
         finally:
             for made in chunks:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.storable import json_line
+from ledger.storable import json_line, whole_text
 
 #: The columns of an attempt and their types in DuckDB and Parquet, in this order; then comes `more`.
 COLUMNS = {
@@ -41,8 +41,8 @@ TYPES = COLUMNS | {MORE: "JSON"}
 
 Row = Sequence[Any]
 
-_COUNTED = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
-_LONE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+#: The columns that count tokens.
+COUNTED = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
 
 
 class NoAttempt(ValueError):
@@ -61,7 +61,7 @@ def row_of(record: Any) -> Row:
                 value = _TO_COLUMN[kind](value)
             except (ValueError, TypeError, OverflowError) as error:
                 raise NoAttempt(f"{name} is {_shown(value)}, which is not of type {kind}") from error
-        row.append(value if value is not None else 0 if name in _COUNTED else None)
+        row.append(value if value is not None else 0 if name in COUNTED else None)
     more = {name: value for name, value in record.items() if name not in COLUMNS}
     row.append(json_line(more).decode().rstrip("\n") if more else None)
     return row
@@ -82,7 +82,7 @@ def record_of(row: Row) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return value if value.isascii() else value.translate(_LONE)
+    return value if value.isascii() else whole_text(value)
 
 
 def _whole(bits: int) -> Callable[[Any], int]:

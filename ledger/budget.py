@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.models import to_nano_usd
+from config.money import to_nano_usd
 from config.settings import settings
 from ledger import keys
 from ledger.connection import Redis
+from ledger.damaged import reading
 
 _SECONDS_A_DAY = 86_400
 
@@ -48,10 +49,11 @@ def read(redis: Redis) -> Books:
     per_day, day, spent, reserved, unknown = redis.hmget(
         keys.BUDGET, ["per_day", "day", "spent", "reserved", "unknown"]
     )
-    today = redis.time()[0] // _SECONDS_A_DAY == int(day or 0)
-    return Books(
-        None if per_day is None else int(per_day),
-        int(spent or 0) if today else 0,
-        int(reserved or 0),
-        int(unknown or 0) if today else 0,
-    )
+    with reading("the fleet's budget"):
+        today = redis.time()[0] // _SECONDS_A_DAY == int(day or 0)
+        return Books(
+            None if per_day is None else int(per_day),
+            int(spent or 0) if today else 0,
+            int(reserved or 0),
+            int(unknown or 0) if today else 0,
+        )

@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 import redis
 
 from config.errors import UserError
+from config.settings import missing_broker, settings
 
 #: redis-py types every reply as all that any server could answer; the ledger states its own types instead.
 Redis = Any
 
 
 class BrokerAway(UserError):
-    """The broker at REDIS_URL does not answer."""
+    """There is no broker that answers."""
 
 
 def connect(url: str) -> Redis:
@@ -33,6 +34,24 @@ def connect(url: str) -> Redis:
             f"the broker at {shown(url)} (REDIS_URL) does not answer ({type(error).__name__}); is it running?"
         ) from None
     return client
+
+
+def fleet_broker(what: str, url: str | None = None) -> Redis:
+    """A connection to the broker at `url` or REDIS_URL; `what` needs it.
+
+    Raises:
+        BrokerAway: neither is given, or it does not answer.
+    """
+    url = url or settings().redis_url
+    if url is None:
+        raise BrokerAway(missing_broker(what))
+    return connect(url)
+
+
+def clock(redis: Redis) -> float:
+    """The server's time, the only one that the fleet goes by; seconds since 1970."""
+    seconds, microseconds = redis.time()
+    return float(seconds + microseconds / 1e6)
 
 
 def shown(url: str) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from ledger import keys
 from ledger.connection import Redis
-from ledger.leases import DEAD_AFTER_SECONDS, script_text
+from ledger.damaged import Damaged, job_name, reading
+from ledger.scripts import script_text
 
 HEARTBEAT_SECONDS = 5.0
+DEAD_AFTER_SECONDS = 15.0
+"""How long a heartbeat lasts, by the server's clock."""
 _KEPT_SECONDS = 3600
 
 Unit = tuple[str, int]
@@ -28,7 +32,7 @@ def beat(redis: Redis, worker: str, waiting: Iterable[Unit]) -> None:
 
 def alive(redis: Redis) -> dict[str, list[Unit]]:
     """The living workers with the examples each holds without a lease."""
-    names = sorted(name.decode() for name in redis.smembers(keys.WORKERS))
+    names = sorted(_joined(redis))
     if not names:
         return {}
     beats = redis.mget([keys.worker(name) for name in names])
@@ -36,14 +40,21 @@ def alive(redis: Redis) -> dict[str, list[Unit]]:
     return {name: _units(text) for name, beat, text in zip(names, beats, waiting, strict=True) if beat is not None}
 
 
+def _joined(redis: Redis) -> set[str]:
+    return {name.decode() for name in redis.smembers(keys.WORKERS) if name.isascii()}
+
+
 def _units(text: bytes | None) -> list[Unit]:
-    return [(job, int(unit)) for job, unit in json.loads(text)] if text else []
+    """What a worker has said that it holds; nothing where that cannot be read: it is found when its queue runs dry."""
+    with suppress(Damaged), reading("what a worker holds"):
+        units = [(job_name(job), int(unit)) for job, unit in json.loads(text or "[]")]
+        return [(job, unit) for job, unit in units if job is not None]
+    return []
 
 
 def dead(redis: Redis) -> list[str]:
     """Workers that joined, have not left, and whose heartbeat has run out."""
-    joined = {name.decode() for name in redis.smembers(keys.WORKERS)}
-    return sorted(joined - set(alive(redis)))
+    return sorted(_joined(redis) - set(alive(redis)))
 
 
 def reap(redis: Redis, worker: str, *, now: bool = False) -> list[Unit]:

@@ -9,7 +9,11 @@ BUDGET = f"{PREFIX}budget"
 
 
 def job(job_id: str, part: str = "") -> str:
-    """A job's hash, or one of its parts: todo, leases, tries, lost, unknown, rejected, reasons, results, spec."""
+    """A job's hash, or one of its parts.
+
+    They are spec, todo, leases, tries, lost, unknown, rejected, reasons, results, latest, history, collector, collected
+    and producer.
+    """
     return f"{PREFIX}job:{job_id}" + (f":{part}" if part else "")
 
 
@@ -23,6 +27,11 @@ def window(model_name: str) -> str:
     return f"{PREFIX}window:{model_name}"
 
 
+def history(model_name: str) -> str:
+    """Readings of a model's use over the last day; those of a job are its part `history`."""
+    return f"{PREFIX}history:{model_name}"
+
+
 def waiting(model_name: str) -> str:
     """The lines of all workers that were told to wait for a model, and when their turn is."""
     return f"{PREFIX}waiting:{model_name}"
@@ -34,5 +43,5 @@ def learned(model_name: str, recipe: str = "") -> str:
 
 
 def worker(worker_id: str, part: str = "") -> str:
-    """A worker's heartbeat (what it holds, as JSON), or its leases."""
+    """A worker's heartbeat, or one of its parts: its leases, and what it holds without one (waiting, as JSON)."""
     return f"{PREFIX}worker:{worker_id}" + (f":{part}" if part else "")

@@ -10,6 +10,7 @@ from typing import Any
 from config.recipe import Recipe
 from ledger import keys
 from ledger.connection import Redis
+from ledger.damaged import reading
 from ledger.jobs import AT_REST, Spec
 
 #: Of means.lua: the weight of a new call in a running mean, once so many have been seen that it would be less.
@@ -78,10 +79,11 @@ def read(redis: Redis, recipes: list[Recipe]) -> dict[str, Figures]:
     """
     found = {}
     for recipe in recipes:
-        raw = redis.hgetall(keys.learned(recipe.model, recipe.name))
-        means = from_means({name.decode(): float(value) for name, value in raw.items()})
-        if means is not None:
-            found[recipe.name] = _with_jobs(means, list(_jobs(redis, recipe)))
+        with reading(f"what is known of {recipe.name}"):
+            raw = redis.hgetall(keys.learned(recipe.model, recipe.name))
+            means = from_means({name.decode(): float(value) for name, value in raw.items()})
+            if means is not None:
+                found[recipe.name] = _with_jobs(means, list(_jobs(redis, recipe)))
     return found
 
 

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import redis.asyncio
 from pydantic import BaseModel, ConfigDict
 
 from ledger import keys
-from ledger.jobs import Spec
+from ledger.damaged import reading
+from ledger.fleet import DEAD_AFTER_SECONDS
+from ledger.jobs import Spec, spec_of
+from ledger.scripts import script_text
+from ledger.todo import facts_of
 
-DEAD_AFTER_SECONDS = 15.0
-"""How long a heartbeat lasts, by the server's clock."""
 _CONNECTIONS = 64
-
-
-_PARTS = {"settle": ("common", "means", "refusals", "settle")}
-
-
-def script_text(name: str) -> str:
-    """The text of one of the ledger's Lua scripts, admit, settle or reap, with the parts that it is made of."""
-    parts = _PARTS.get(name, ("common", name))
-    return "\n".join(Path(__file__).with_name(f"{part}.lua").read_text("utf-8") for part in parts)
 
 
 @dataclass(frozen=True)
 class Grant:
     """The call may be made: the example's todo item, which attempt this is, and what was reserved.
 
+    `item` is None where the list holds something else than a producer writes.
     `then` says when the next of the same line may ask; None where it was not asked for, or may ask at once.
     """
 
-    item: dict[str, Any]
+    item: dict[str, Any] | None
     attempt: int
     expected_tokens: int
     max_tokens: int
@@ -143,7 +136,7 @@ class Leases:
             _, item, attempt, expected, cap, plain_in, plain_out, milliseconds, binds = reply
             then = Wait(int(milliseconds), binds.decode()) if int(milliseconds) else None
             most = (int(plain_in), int(plain_out)) if plain_in else None
-            return Grant(json.loads(item), int(attempt), int(expected), int(cap), most, then)
+            return Grant(facts_of(item), int(attempt), int(expected), int(cap), most, then)
         if kind == b"wait":
             return Wait(int(reply[1]), reply[2].decode())
         return Drop(reply[1].decode())
@@ -192,17 +185,21 @@ class Leases:
         ]
 
     async def spec(self, job: str) -> Spec | None:
-        """What the job is, or None where the ledger does not know it."""
-        text = await self._redis.get(keys.job(job, "spec"))
-        return None if text is None else Spec.model_validate_json(text)
+        """What the job is, or None where the ledger does not know it. Raises Damaged."""
+        with reading(f'what job "{job}" is'):
+            text = await self._redis.get(keys.job(job, "spec"))
+        return None if text is None else spec_of(job, text)
 
-    async def item(self, job: str, unit: int) -> dict[str, Any] | None:
-        """A task as it stands on the job's list, or None where it is settled."""
-        text = await self._redis.hget(keys.job(job, "todo"), str(unit))
-        if text is None:
-            return None
-        item: dict[str, Any] = json.loads(text.decode().split(" ", 3)[3])
-        return item
+    async def todo(self, job: str, unit: int) -> str | None:
+        """A task as it stands on the job's list, or None where it is settled. Raises Damaged."""
+        with reading(f'the list of job "{job}"'):
+            text = await self._redis.hget(keys.job(job, "todo"), str(unit))
+        return None if text is None else text.decode("utf-8", "replace")
+
+    async def stop(self, job: str, note: str) -> None:
+        """Lets the job rest, with a note that says why."""
+        script = self._redis.register_script(script_text("set_state"))
+        await script(keys=[keys.job(job), keys.job(job, "todo")], args=["stopped", note])
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -9,6 +9,7 @@ from config.models import Limits, Model
 from config.settings import settings
 from ledger import keys
 from ledger.connection import Redis
+from ledger.damaged import amount
 
 _FIELDS = {"requests_per_minute": "rpm", "tokens_per_minute": "tpm", "concurrent_requests": "concurrent"}
 
@@ -71,7 +72,7 @@ def after_declaring(redis: Redis, model: Model) -> Limits:
 def read(redis: Redis, model: str) -> Limits:
     """The limits in force."""
     values = redis.hmget(keys.model(model), list(_FIELDS.values()))
-    rpm, tpm, concurrent = (float(value) if value is not None else None for value in values)
+    rpm, tpm, concurrent = map(amount, values)  # what is no limit there binds nothing in admit.lua either
     return Limits(
         requests_per_minute=rpm,
         tokens_per_minute=tpm,
@@ -106,15 +107,15 @@ def use(redis: Redis, model: str) -> Use:
     names = ("in_flight", "refused", "share", "minute_requests", "minute_tokens", "told_rpm", "told_tpm", "guess_rpm")
     in_flight, refused, share, requests, tokens, rpm, tpm, guess = redis.hmget(keys.model(model), names)
     told = Limits(
-        requests_per_minute=float(rpm) if rpm else None,
-        tokens_per_minute=float(tpm) if tpm else None,
+        requests_per_minute=amount(rpm),
+        tokens_per_minute=amount(tpm),
     )
     return Use(
-        int(in_flight or 0),
-        int(refused or 0),
-        float(share or 1),
-        int(requests or 0),
-        int(tokens or 0),
+        int(amount(in_flight) or 0),
+        int(amount(refused) or 0),
+        amount(share) or 1.0,
+        int(amount(requests) or 0),
+        int(amount(tokens) or 0),
         told,
-        float(guess) if guess else None,
+        amount(guess),
     )

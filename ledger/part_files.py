@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from config.errors import UserError
+from config.private import private_file
 
 ENDINGS = (".parquet", ".jsonl")
 
@@ -111,7 +112,7 @@ def write_part(folder: Path, first: StreamId, last: StreamId, ending: str, fill:
     target = folder / part_name(first, last, ending)
     unfinished = folder / f".{target.name}.unfinished"
     try:
-        fill(unfinished)
+        fill(private_file(unfinished))
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         size = unfinished.stat().st_size

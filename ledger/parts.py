@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 from uuid import uuid4
 
+from config.private import private_file, private_folder
 from ledger.attempt_files import AttemptFiles
 from ledger.attempt_rows import NoAttempt, row_of
 from ledger.part_files import (
@@ -74,9 +75,9 @@ class Parts:
             return
         with ExitStack() as undo, self._writing():
             for kind in KINDS:
-                (self.directory / kind).mkdir(parents=True, exist_ok=True)
-            (self.directory / _READERS).touch()
-            writer = undo.enter_context((self.directory / _WRITER).open("a+", encoding="utf-8"))
+                private_folder(self.directory / kind)
+            private_file(self.directory / _READERS)
+            writer = undo.enter_context(private_file(self.directory / _WRITER).open("a+", encoding="utf-8"))
             try:
                 fcntl.flock(writer, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -1,35 +1,13 @@
-"""The stream of a job's results in Redis, and who may take from it.
-
-Keys: `genfleet:job:<job>:results` (stream), `genfleet:job:<job>:collector` (hash, expires: who is collecting, and
-where to), `genfleet:job:<job>:collected` (hash, stays: where the entries taken so far went).
-"""
+"""The stream of a job's results in Redis, and who may take from it: see collectable.lua."""
 
 from config.errors import UserError
 from ledger import keys
 from ledger.connection import Redis
+from ledger.damaged import reading
 from ledger.part_files import StreamId
+from ledger.scripts import script_text
 
-# Both scripts answer {} for yes, or {which rule refused, the place it protects}.
-_CLAIM = """
-local lock, kept, owner, place = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
-local holder = redis.call('HMGET', lock, 'owner', 'place')
-if holder[1] and holder[1] ~= owner then return {'held', holder[2]} end
-local before = redis.call('HMGET', kept, 'owner', 'place')
-if before[1] and before[1] ~= owner and before[2] ~= place then return {'collected', before[2]} end
-"""
-_TAKE = """
-redis.call('HSET', lock, 'owner', owner, 'place', place)
-redis.call('PEXPIRE', lock, ARGV[3])
-return {}
-"""
-_TRIM = """
-redis.call('HSET', kept, 'owner', owner, 'place', place)
-redis.call('XTRIM', KEYS[3], 'MINID', '=', ARGV[3])
-return {}
-"""
-_RELEASE = """
-if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then redis.call('DEL', KEYS[1]) end
-"""
+_RELEASE = "if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 _LAST_SEQ = 2**64 - 1
 
 
@@ -46,8 +24,8 @@ class Results:
         self._stream = keys.job(job, "results")
         self._lock = keys.job(job, "collector")
         self._kept = keys.job(job, "collected")
-        self._claim = redis_client.register_script(_CLAIM + _TAKE)
-        self._trim = redis_client.register_script(_CLAIM + _TRIM)
+        self._claim = redis_client.register_script(script_text("claim"))
+        self._trim = redis_client.register_script(script_text("trim"))
         self._release = redis_client.register_script(_RELEASE)
         self._claimed = ("", "")
 
@@ -61,10 +39,6 @@ class Results:
         if not found and block_ms and self._redis.xread({self._stream: after}, count=1, block=block_ms):
             found = self._range(after, count)
         return found
-
-    def length(self) -> int:
-        """The number of entries that wait to be collected."""
-        return int(self._redis.xlen(self._stream))
 
     def claim(self, owner: str, place: str, ttl_ms: int = 15_000) -> None:
         """Become the one collector of the job for `ttl_ms`, or stay so for that much longer.
@@ -93,7 +67,8 @@ class Results:
 
     def _range(self, after: str, count: int) -> list[tuple[str, bytes, bytes]]:
         entries = self._redis.xrange(self._stream, min=f"({after}", count=count)
-        return [(key.decode(), fields[b"attempt"], fields[b"examples"]) for key, fields in entries]
+        with reading(f'a result of job "{self.job}"'):
+            return [(key.decode(), fields[b"attempt"], fields[b"examples"]) for key, fields in entries]
 
     def _ask(self, script: Redis, names: list[str], arguments: list[str]) -> None:
         answer = script(keys=names, args=arguments)

@@ -19,6 +19,11 @@ def json_line(value: Any) -> bytes:
         return _dump(_mended(value))
 
 
+def whole_text(text: str) -> str:
+    """The text, with U+FFFD for each half of a surrogate pair that stands alone."""
+    return text.translate(_LONE)
+
+
 def _dump(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8") + b"\n"
@@ -26,11 +31,11 @@ def _dump(value: Any) -> bytes:
 
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return value.translate(_LONE)
+        return whole_text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key.translate(_LONE): _mended(item) for key, item in value.items()}
+        return {whole_text(key): _mended(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_mended(item) for item in value]
     return value

@@ -11,8 +11,8 @@ from config.settings import settings
 from ledger.learned import Figures
 from producers.forecast import SHARE, Range, interval
 from producers.part_cost import Part, guessed, learned
+from producers.plan import Plan
 from producers.prompt_sizes import prompt_sizes
-from producers.submission import Plan
 
 WINDOW = 60.8  # seconds that a limit per minute is kept over, as in admit.lua
 _BATCH = 100  # tasks between two waits of BATCH_DELAY_MS
@@ -89,7 +89,7 @@ def estimate(planned: Plan, known: Known, seconds: float | None = None) -> Estim
         RowsError: the rows can no longer be read.
     """
     share_left = 1.0 if known.left is None else known.left / max(1, planned.units)
-    most_in, most_out = (max(one.price.worst_nano_usd()[side] for one in planned.candidates) for side in (0, 1))
+    most_in, most_out = planned.worst_nano_usd
     parts, worst, worst_call = [], 0.0, 0
     for share, sizes in zip(planned.parts, prompt_sizes(planned, seconds), strict=True):
         calls, figures = share.calls * share_left, known.figures.get(share.recipe.name)
@@ -103,7 +103,7 @@ def estimate(planned: Plan, known: Known, seconds: float | None = None) -> Estim
         worst += calls * _answers(share.recipe, planned.model) * (_largest(sizes, share.calls) * most_in + most)
         worst_call = max(worst_call, max(sizes) * most_in + most)
     cost = _cost(parts)
-    under = [_under(parts, end, planned.model, known) for end in range(3)]
+    under = [_under(parts, end, known) for end in range(3)]
     names = [share.recipe.name for share in planned.parts]
     totals = [
         max(each.values(), default=0.0) + max(part.latency[end] for part in parts) for end, each in enumerate(under)
@@ -152,7 +152,7 @@ def _cost(parts: list[Part]) -> Range:
     return Range(*(sum(cost[end] for cost in sums) for end in range(3)))
 
 
-def _under(parts: list[Part], end: int, model: Model, known: Known) -> dict[str, float]:
+def _under(parts: list[Part], end: int, known: Known) -> dict[str, float]:
     """Seconds that each limit asks for, at one end of the ranges; calls in flight by Little's law, L = λW."""
     requests = sum(part.requests for part in parts)
     tokens = sum(part.prompt[end] + part.counted[end] for part in parts)

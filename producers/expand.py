@@ -12,9 +12,11 @@ from typing import Any
 from config.models import model
 from config.recipe import Recipe
 from config.request import build, size
-from ledger.jobs import Item
+from ledger.todo import Item
 
 Variables = dict[str, Any]
+OpenRows = Callable[[], Iterator[Variables]]
+"""Opens a job's rows from the beginning."""
 
 
 def draw_axes(recipe: Recipe, seed: int, k: int) -> Variables:
@@ -87,7 +89,7 @@ def shares(recipes: tuple[Recipe, ...], total: int) -> list[Share]:
     return [Share(recipe, each + (k < more)) for k, recipe in enumerate(recipes)]
 
 
-def expand(parts: list[Share], seed: int, rows: Callable[[], Iterator[Variables]] | None) -> Iterator[Item]:
+def expand(parts: list[Share], seed: int, rows: OpenRows | None) -> Iterator[Item]:
     """Every task of a job in order: the recipes in turn, until each has had its share.
 
     `rows` opens the rows from the beginning; where there are fewer rows than calls they come round again, with
@@ -108,7 +110,7 @@ def expand(parts: list[Share], seed: int, rows: Callable[[], Iterator[Variables]
             unit, first = unit + 1, first + item.count
 
 
-def _calls(part: Share, number: int, seed: int, rows: Callable[[], Iterator[Variables]] | None) -> Iterator[Item]:
+def _calls(part: Share, number: int, seed: int, rows: OpenRows | None) -> Iterator[Item]:
     recipe, left = part.recipe, part.examples
     row = _round_and_round(rows) if rows is not None and recipe.rows else None
     measure = prompt_size(recipe)
@@ -127,7 +129,7 @@ def _calls(part: Share, number: int, seed: int, rows: Callable[[], Iterator[Vari
         )
 
 
-def _round_and_round(rows: Callable[[], Iterator[Variables]]) -> Iterator[Variables]:
+def _round_and_round(rows: OpenRows) -> Iterator[Variables]:
     while True:
         yield from rows()
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from config import folders
 from config.settings import settings
-from ledger import jobs
 from ledger.collector import Collector
-from ledger.connection import Redis
-from ledger.jobs import AT_REST, Status
+from ledger.connection import Redis, fleet_broker
+from ledger.jobs import AT_REST
+from ledger.status import Status, status_of
 from producers import submission
+from producers.plan import plan
 
 
 class Job:
@@ -23,11 +25,10 @@ class Job:
         self.id = job_id
         self.directory = directory
         self._redis = redis
-        self._feeder: threading.Thread | None = None
 
     def status(self) -> Status:
         """One reading of the job."""
-        return jobs.status(self._redis, self.id)
+        return status_of(self._redis, self.id)
 
     def wait(self, timeout: float | None = None) -> Status:
         """Waits until the job is complete or rests, and gives its last status.
@@ -82,9 +83,9 @@ def submit(
     Raises:
         UserError: what is wrong with the recipe, the rows, the model, the key or the broker.
     """
-    planned = submission.plan(recipe, count=count, rows=rows, model_id=model, seed=seed, skip_bad_rows=skip_bad_rows)
-    redis = submission.broker(redis_url)
-    job = Job(planned.id, redis, settings().data / "jobs" / planned.id)
+    planned = plan(recipe, count=count, rows=rows, model_id=model, seed=seed, skip_bad_rows=skip_bad_rows)
+    redis = fleet_broker("enqueuing for a fleet", redis_url)
+    job = Job(planned.id, redis, folders.job(planned.id))
     if not submission.start(redis, planned, budget_usd, priority):
         return job
     if planned.units <= settings().queue_depth:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from config.models import Limits, Model
-from config.settings import settings
-from ledger import budget, jobs, keys, learned, limits
+from ledger import budget, jobs, keys, learned, limits, todo
 from ledger.connection import Redis
 from producers.estimate import Known
-from producers.submission import Plan
+from producers.plan import Plan
 
 
 def look(redis: Redis | None, planned: Plan, capacity: int | None = None) -> Known:
@@ -16,14 +15,13 @@ def look(redis: Redis | None, planned: Plan, capacity: int | None = None) -> Kno
     Raises:
         redis.RedisError: the broker is away.
     """
-    declared = _declared(planned.model)
     if redis is None:
-        return Known(declared, capacity=capacity)
+        return Known(limits.declared(planned.model), capacity=capacity)
     running = jobs.running(redis)
     others = [job for job, one in running.items() if one.model == planned.model.name and job != planned.id]
     books = budget.read(redis)
     return Known(
-        limits=_in_force(redis, planned.model.name, declared),
+        limits=_in_force(redis, planned.model),
         figures=learned.read(redis, [part.recipe for part in planned.parts]),
         left=_left(redis, planned),
         others=len(others),
@@ -32,18 +30,9 @@ def look(redis: Redis | None, planned: Plan, capacity: int | None = None) -> Kno
     )
 
 
-def _declared(model: Model) -> Limits:
-    cap = settings().max_concurrent
-    if cap is None:
-        return model.limits
-    return model.limits.model_copy(update={"concurrent_requests": min(cap, model.limits.concurrent_requests or cap)})
-
-
-def _in_force(redis: Redis, model: str, declared: Limits) -> Limits:
+def _in_force(redis: Redis, model: Model) -> Limits:
     """The limits that calls will meet: those set live, unless the file has others by now, and what providers told."""
-    known = redis.hget(keys.model(model), "declared")
-    ours = limits.read(redis, model) if known == declared.model_dump_json().encode() else declared
-    use = limits.use(redis, model)
+    ours, use = limits.after_declaring(redis, model), limits.use(redis, model.name)
     requests = _lower(ours.requests_per_minute, use.told.requests_per_minute)
     tokens = _lower(ours.tokens_per_minute, use.told.tokens_per_minute)
     if requests is None and tokens is None and use.guessed is not None:
@@ -59,4 +48,4 @@ def _lower(one: float | None, other: float | None) -> float | None:
 def _left(redis: Redis, planned: Plan) -> int | None:
     if not redis.exists(keys.job(planned.id)):
         return None
-    return planned.units - jobs.cursor(redis, planned.id) + int(redis.hlen(keys.job(planned.id, "todo")))
+    return planned.units - todo.cursor(redis, planned.id) + int(redis.hlen(keys.job(planned.id, "todo")))

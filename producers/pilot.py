@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 
 from config.recipe import Recipe
 from ledger.learned import Figures, asked
 from producers.expand import Share
+from producers.plan import Plan, job_id
 from producers.prompt_sizes import spread
-from producers.submission import Plan
 
 CALLS = 20
 """Calls of each recipe."""
@@ -46,12 +44,10 @@ def pilot(planned: Plan, recipes: list[Recipe]) -> tuple[Plan, int]:
     if planned.rows is not None and taking:
         picked = [row for _, row in spread(planned.rows(), max(taking), CALLS).picked]
         rows, identity["rows"] = (lambda: iter(picked)), picked
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:10]
-    name = recipes[0].name if len(recipes) == 1 else "mix"
     total = sum(part.examples for part in parts)
     spec = planned.spec.model_copy(update={"recipes": tuple(part.recipe for part in parts), "total": total})
-    made = replace(planned, id=f"{name}-pilot-{digest}", spec=spec, parts=parts, rows=rows, bad_rows=0)
-    most_in, most_out = (max(one.price.worst_nano_usd()[side] for one in planned.candidates) for side in (0, 1))
+    made = replace(planned, id=job_id(recipes, identity, "-pilot"), spec=spec, parts=parts, rows=rows, bad_rows=0)
+    most_in, most_out = planned.worst_nano_usd
     worst = sum(
         item.prompt_bytes * most_in + parts[item.recipe].recipe.max_tokens_per_call * most_out for item in made.items()
     )

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from producers.expand import Share, Variables, draw_axes, prompt_size
-from producers.submission import Plan
+from producers.plan import Plan
 
 _MOST = 500
 _ROOM = 1_000  # rows held at once, so that a few picked from them are evenly spread

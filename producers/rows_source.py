@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from config.private import private_folder
 from producers.row_values import BadRow, Row, RowsError
 from producers.rows_csv import csv_columns, csv_rows
 from producers.rows_jsonl import jsonl_rows
@@ -113,8 +114,7 @@ def _lack(values: dict[str, Any], required: tuple[str, ...]) -> str | None:
 
 
 def _spooled(path: Path, spool: Path) -> Path:
-    spool.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=spool, prefix="rows-", delete=False) as copy:
+    with tempfile.NamedTemporaryFile(dir=private_folder(spool), prefix="rows-", delete=False) as copy:
         if str(path) == "-":
             shutil.copyfileobj(sys.stdin.buffer, copy)
         else:

@@ -1,29 +1,26 @@
 """The Celery app: one task type per model, one queue per job, and the settings that Redis as a broker needs.
 
-Cheap to import: producers use it to enqueue. What a worker does is imported when a worker starts.
+Cheap to import: producers use it to enqueue. What a worker does is imported when a worker starts, with its consumer.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable
+from ssl import CERT_REQUIRED
 from typing import Any
 
-from celery import Celery, signals
-from celery.worker.control import control_command
+from celery import Celery
 from kombu import Exchange, Queue
+from kombu.utils.url import parse_url
 
 from config.models import Model, models
 from config.settings import settings
+from workers.rejections import Rejected, rejection
 
 #: Seconds after which Redis hands out again what a worker took and did not acknowledge. Longer than any call with
 #: its settlement; the ledger makes a second delivery harmless.
 VISIBILITY_SECONDS = 900
 SOCKET_SECONDS = 30
-BATCH = 1000
-
-log = logging.getLogger(__name__)
 
 
 def task_name(model: str) -> str:
@@ -42,6 +39,15 @@ def use_broker(url: str) -> None:
     settings.cache_clear()
     app.conf.broker_url = url
     app.conf.broker_read_url = app.conf.broker_write_url = url
+    app.conf.broker_use_ssl = tls(url)
+
+
+def tls(url: str) -> dict[str, Any] | bool:
+    """How to check the broker's certificate: kombu, if it is not told, does not check it at all."""
+    if not url.startswith("rediss://"):
+        return False
+    given: dict[str, Any] = parse_url(url).get("ssl", {})
+    return {"ssl_cert_reqs": CERT_REQUIRED, "ssl_check_hostname": True} | given
 
 
 def rate_limit(model: Model) -> str | None:
@@ -50,7 +56,14 @@ def rate_limit(model: Model) -> str | None:
     return None if rpm is None else f"{rpm:g}/m"
 
 
-app = Celery("genfleet", broker=settings().redis_url or "redis://127.0.0.1:6379/0")
+_URL = settings().redis_url or "redis://127.0.0.1:6379/0"
+
+app = Celery(
+    "genfleet",
+    broker=_URL,
+    amqp="workers.transport:AMQP",
+    control="workers.control:Control",
+)
 app.conf.update(
     task_serializer="json",
     accept_content=["json"],
@@ -63,6 +76,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_cancel_long_running_tasks_on_connection_loss=False,  # threads cannot be cancelled; leases stop twins
     worker_enable_prefetch_count_reduction=True,
+    broker_use_ssl=tls(_URL),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,  # by default a worker gives up after 100 tries
     broker_channel_error_retry=True,  # READONLY and OOM pass
@@ -73,7 +87,7 @@ app.conf.update(
         "socket_timeout": SOCKET_SECONDS,  # without it a lost link hangs an acknowledgement for ever
         "socket_connect_timeout": 10,
         "socket_keepalive": True,
-        "queue_order_strategy": "workers.queues:TurnsCycle",
+        "queue_order_strategy": "workers.turns:TurnsCycle",
         "priority_steps": [0],  # jobs share by weight; messages of other priorities would be as many keys to ask
         "polling_interval": 0.25,  # seconds that one question for messages may block
     },
@@ -91,42 +105,12 @@ app.conf.update(
 )
 
 
-class Rejected(Exception):
-    """An example was not accepted. Raised at the end of its task, so that Flower shows it under its reason."""
-
-
-class AnswerInvalid(Rejected):
-    """The answer failed the recipe's checks."""
-
-
-class AnswerCut(Rejected):
-    """The answer was cut by max_tokens."""
-
-
-class ModelRefused(Rejected):
-    """The model refused."""
-
-
-class WorkersDied(Rejected):
-    """Every worker that took the example up died."""
-
-
-class CallFailed(Rejected):
-    """Every call for the example failed."""
-
-
-_REASONS = {"invalid": AnswerInvalid, "length": AnswerCut, "refused": ModelRefused, "poison": WorkersDied}
-
-
 def _body(job: str, unit: int) -> None:
     from workers.runtime import process  # noqa: PLC0415  only workers need it
 
     verdict = process().generate(job, unit)
     if verdict is not None and verdict.settlement.outcome == "rejected":
-        reason = verdict.settlement.reason
-        if reason in _REASONS:
-            raise _REASONS[reason](verdict.detail)
-        raise CallFailed(f"{reason}: {verdict.detail}")
+        raise rejection(verdict.settlement.reason, verdict.detail)
 
 
 for _model in models().values():
@@ -138,69 +122,3 @@ for _model in models().values():
         typing=False,
         shared=False,
     )
-
-
-def enqueue(model: str, units: Iterable[tuple[str, int]]) -> int:
-    """Sends one message per task, (job, unit), to the job's queue, in pipelined batches, and says how many.
-
-    A message that is sent twice, after a batch of which nobody knows whether it arrived, does no harm.
-
-    Raises:
-        kombu.exceptions.OperationalError: the broker is away.
-    """
-    task = app.tasks[task_name(model)]
-    sent = 0
-    queues: dict[str, Queue] = {}
-    with app.producer_or_acquire() as producer, producer.batch(max_size=BATCH):
-        for job, unit in units:
-            task.apply_async(
-                (job, unit),
-                task_id=f"{job}-{unit}",
-                producer=producer,
-                queue=queues.setdefault(job, Queue(job_queue(model, job), Exchange(""))),
-                declare=[],
-                retry=False,
-                argsrepr=f"('{job}', {unit})",
-                kwargsrepr="{}",
-            )
-            sent += 1
-    return sent
-
-
-def announce() -> None:
-    """Tells the workers that a job has begun to run, so that they need not find out with their next heartbeat."""
-    try:
-        app.control.broadcast("look_for_jobs")
-    except app.connection_for_write().recoverable_connection_errors:
-        log.debug("the broker is away: workers find the job themselves")
-
-
-@control_command()
-def look_for_jobs(state: Any) -> dict[str, str]:
-    """Look for jobs that have begun to run, now."""
-    from workers import runtime  # noqa: PLC0415  only workers need it
-
-    runtime.look()
-    return {"ok": "looking"}
-
-
-@signals.celeryd_after_setup.connect
-def _take_what_has_a_key(sender: str, instance: Any, **_: Any) -> None:
-    """A worker without a provider's key does not take the tasks of its models, and says so."""
-    from workers import runtime  # noqa: PLC0415  only workers need it
-
-    runtime.prepare(instance)
-
-
-@signals.worker_ready.connect
-def _start(sender: Any, **_: Any) -> None:
-    from workers import runtime  # noqa: PLC0415  only workers need it
-
-    runtime.start(sender)
-
-
-@signals.worker_shutting_down.connect
-def _drain(**_: Any) -> None:
-    from workers import runtime  # noqa: PLC0415  only workers need it
-
-    runtime.drain()

@@ -11,10 +11,15 @@ from config.errors import UserError
 from config.models import model
 from config.recipe import Recipe
 from config.request import build
-from ledger.leases import Drop
+from ledger.damaged import Damaged
+from ledger.jobs import Spec
+from ledger.leases import Drop, Grant
+from ledger.todo import task_of
+from workers.clerk import Clerk, Stopped
 from workers.client import Answer
 from workers.errors import Failure
-from workers.verdict import Tries, Verdict, attempt_record, example_records, judge, poisoned, unusable
+from workers.records import attempt_record, example_records
+from workers.verdict import Tries, Verdict, judge, poisoned, unreadable, unusable
 
 if TYPE_CHECKING:
     from workers.process import Process
@@ -22,48 +27,77 @@ if TYPE_CHECKING:
 _noise = random.Random()
 
 
-class Stopped(Exception):
-    """The process drains and the example is not settled: it goes back to the queue."""
-
-
 async def generate(job: str, unit: int, process: Process) -> Verdict | None:
     """Makes the examples of one task and settles them; None where there was nothing to do.
 
-    Waits for the limits, the budget and between attempts as long as it takes.
+    Waits for the limits, the budget and between attempts as long as it takes. A job that is none, or cannot be made
+    here, is stopped.
 
     Raises:
         Stopped: the process drains; a call that was in flight is settled as unknown.
     """
-    spec = await process.spec(job)
+    try:
+        return await _generate(job, unit, process)
+    except UserError as error:
+        await process.clerk.stop(job, str(error))
+        return None
+
+
+async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
+    clerk = process.clerk
+    spec = await clerk.spec(job)
     if spec is None:
         return None
     tries = Tries()
     while True:
         token = uuid.uuid4().hex
-        grant = await process.admit(job, spec.model, unit, token)
-        if isinstance(grant, Drop):
-            if grant.why != "poison" or (item := await process.item(job, unit)) is None:
-                return None
-            recipe, number, reply = spec.recipes[item["recipe"]], 0, None
-            verdict = poisoned(recipe, item)
+        grant, given_up = await _admitted(clerk, job, spec, unit, token)
+        reply, number = None, 0 if grant is None else grant.attempt
+        if given_up is not None:
+            item = _of_job(task_of(given_up), spec)
+            verdict = unreadable(unit, given_up, leased=grant is not None) if item is None else poisoned(item)
+        elif grant is None or grant.item is None:
+            return None
         else:
-            item, number = grant.item | {"max_tokens": grant.max_tokens, "most": grant.most_nano_usd}, grant.attempt
-            recipe = spec.recipes[item["recipe"]]
+            item = grant.item | {"max_tokens": grant.max_tokens, "most": grant.most_nano_usd}
             try:
-                reply = await _call(recipe, item, process)
+                reply = await _call(spec.recipes[item["recipe"]], item, process)
             except UserError as error:
                 # Such as an output class that this machine does not have. Nothing was sent.
-                reply, verdict = None, unusable(error)
+                verdict = unusable(error)
             else:
-                verdict = judge(reply, recipe, item, tries, _noise)
-        attempt = attempt_record(job, unit, number, recipe, process.worker, verdict, reply)
-        examples = example_records(verdict, item, attempt)
-        await process.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)
+                verdict = judge(reply, spec.recipes[item["recipe"]], item, tries, _noise)
+        recipe = spec.recipes[0 if item is None else item["recipe"]]
+        attempt = attempt_record(job, unit, number, recipe, clerk.worker, verdict, reply)
+        examples = example_records(verdict, item or {"variables": {}}, attempt)
+        await clerk.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)
         if verdict.settlement.outcome != "again":
             return verdict
         if process.draining:
             raise Stopped
         await asyncio.sleep(verdict.pause)
+
+
+async def _admitted(clerk: Clerk, job: str, spec: Spec, unit: int, token: str) -> tuple[Grant | None, str | None]:
+    """The lease, if there is one, and the task as it stands on its list, if it must be given up."""
+    try:
+        grant = await clerk.admit(job, spec.model, unit, token)
+    except Damaged:
+        # Of what the script reads, a single task is the likeliest to be damaged, and costs the least to give up.
+        text = await clerk.todo(job, unit)
+        if text is not None and task_of(text) is not None:
+            raise
+        return None, text
+    if isinstance(grant, Drop):
+        return None, await clerk.todo(job, unit) if grant.why == "poison" else None
+    return grant, (await clerk.todo(job, unit) or "") if _of_job(grant.item, spec) is None else None
+
+
+def _of_job(item: dict[str, Any] | None, spec: Spec) -> dict[str, Any] | None:
+    """The task, if it is one that the job can have."""
+    if item is None or item["recipe"] >= len(spec.recipes) or item["first"] + item["count"] > spec.total:
+        return None
+    return item
 
 
 async def _call(recipe: Recipe, item: dict[str, Any], process: Process) -> Answer | Failure:

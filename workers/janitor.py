@@ -6,10 +6,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 
-from ledger import fleet, jobs, keys
+from ledger import fleet, history, jobs, keys, todo
 from ledger.connection import Redis
 from ledger.fleet import Unit
-from workers.app import enqueue, job_queue
+from workers.app import job_queue
+from workers.sending import enqueue
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,14 @@ class Janitor:
         self._missing: set[Unit] = set()
 
     def work(self, worker: str, waiting: list[Unit]) -> None:
-        """One round: beats this worker's heart, and sweeps if no other worker does."""
+        """One round: beats this worker's heart, and sweeps and takes readings if no other worker does."""
         fleet.beat(self._redis, worker, waiting)
         if self._redis.get(keys.JANITOR) == worker.encode() or self._redis.set(
             keys.JANITOR, worker, nx=True, ex=_LOCK_SECONDS
         ):
             self._redis.expire(keys.JANITOR, _LOCK_SECONDS)
             self.sweep()
+            history.record(self._redis)
 
     def sweep(self) -> None:
         """Ends the leases of the dead; enqueues again what is on a list but neither queued nor held by anyone."""
@@ -64,5 +66,5 @@ class Janitor:
         missing: set[Unit] = set()
         for job, running in jobs.running(self._redis).items():
             if self._redis.llen(job_queue(running.model, job)) == 0:
-                missing |= {(job, unit) for unit in jobs.unsettled(self._redis, job)} - held
+                missing |= {(job, unit) for unit in todo.unsettled(self._redis, job)} - held
         return missing

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from config.private import private_file, private_folder
+
 
 class Journal:
     """One file per worker process, locked while the process lives; removed when all in it is settled."""
@@ -25,9 +27,8 @@ class Journal:
         if token in self._open:
             return
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
             # It gets its name once it is locked, so that nobody takes it for that of a dead worker.
-            unnamed = self._path.with_suffix(".new")
+            unnamed = private_file(private_folder(self._folder) / self._path.with_suffix(".new").name)
             self._file = unnamed.open("a", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             unnamed.rename(self._path)
@@ -43,6 +44,15 @@ class Journal:
             self._path.unlink(missing_ok=True)
             self._file.close()
             self._file = None
+
+    def set_aside(self, settlement: Any) -> Path:
+        """Keeps what cannot be settled in a file of its own, and says in which. Raises OSError."""
+        path = private_file(private_folder(self._folder) / f"{self._path.stem}.unsettled")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(settlement, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return path
 
     def left_behind(self) -> Iterator[dict[str, Any]]:
         """The settlements in the files of dead workers on this machine; each file goes after its last one.

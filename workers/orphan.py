@@ -6,17 +6,25 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
-from config.output import importable_folders
+from config.importing import importable_folders, importable_from
 
 _VARIABLE = "GENFLEET_PARENT"
+_FOLDERS = "GENFLEET_CLASS_FOLDERS"
 _EVERY_SECONDS = 1.0
 
 
 def environment() -> dict[str, str]:
     """The environment for a child process that shall end with this one and find the same recipes' classes."""
-    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *importable_folders()])
-    return {**os.environ, _VARIABLE: str(os.getpid()), **({"PYTHONPATH": path} if path else {})}
+    return {**os.environ, _VARIABLE: str(os.getpid()), _FOLDERS: os.pathsep.join(importable_folders())}
+
+
+def find_classes() -> None:
+    """Takes the classes of recipes from the folders that the process which started this one takes them from."""
+    for folder in os.environ.get(_FOLDERS, "").split(os.pathsep):
+        if folder:
+            importable_from(Path(folder))
 
 
 def end_with_parent() -> None:

@@ -1,4 +1,7 @@
-"""What a worker process does besides its tasks: it starts, keeps house, and goes."""
+"""What a worker process does besides its tasks: it starts, keeps house, and goes.
+
+Celery's signals and commands find it here: the consumer imports it before a worker starts.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,21 @@ from functools import lru_cache
 from typing import Any
 
 import redis as redis_py
+from celery import signals
+from celery.worker.control import control_command
 
 from config.models import Model, models
-from config.settings import missing_key, settings
+from config.settings import missing_broker, missing_key, settings
 from ledger import budget, fleet, jobs, limits
 from ledger.connection import Redis, connect
 from workers.app import app, task_name
 from workers.janitor import Janitor, enqueue_again
 from workers.orphan import end_with_parent
 from workers.process import Process
-from workers.queues import Waker, consumed, drop, taken_here, turns
+from workers.queues import consumed, drop, taken_here
 from workers.times import check_times
+from workers.turns import turns
+from workers.waker import Waker
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +50,11 @@ def _redis() -> Redis:
     return connect(app.conf.broker_url)
 
 
-def prepare(worker: Any) -> None:
+@signals.celeryd_after_setup.connect
+def prepare(**_: Any) -> None:
     """Before the worker consumes: refuse a broken set-up; leave out models whose key is missing."""
     if settings().redis_url is None:
-        sys.exit("a worker needs REDIS_URL: set it in the environment or in .env, such as redis://broker:6379/0.")
+        sys.exit(missing_broker("a worker"))
     if problems := check_times():
         sys.exit("\n".join(problems))
     keyless = [model for model in models().values() if model.provider.key() is None]
@@ -60,14 +68,15 @@ def prepare(worker: Any) -> None:
         sys.exit(f"this worker could take no model's tasks: set {' or '.join(wanted)} in the environment or in .env.")
 
 
-def start(worker: Any) -> None:
+@signals.worker_ready.connect
+def start(sender: Any, **_: Any) -> None:
     """The worker consumes: its heart beats from now on."""
     end_with_parent()
-    process().threads = worker.pool.limit or process().threads
-    turns.threads = worker.pool.limit or 1
-    turns.in_line, turns.idle = process().in_line, process().idle
-    process().on_arrival, process().on_room = turns.arrived, _on_room
-    threading.Thread(target=_keep_house, args=(worker,), name="housekeeping", daemon=True).start()
+    process().threads = sender.pool.limit or process().threads
+    turns.threads = sender.pool.limit or 1
+    turns.in_line, turns.idle = process().clerk.in_line, process().idle
+    process().on_arrival, process().clerk.on_room = turns.arrived, _on_room
+    threading.Thread(target=_keep_house, args=(sender,), name="housekeeping", daemon=True).start()
 
 
 waker = Waker()
@@ -77,6 +86,13 @@ _awake = threading.Event()
 def look() -> None:
     """Something may have begun: housekeeping looks at once."""
     _awake.set()
+
+
+@control_command()
+def look_for_jobs(state: Any) -> dict[str, str]:
+    """Look for jobs that have begun to run, now."""
+    look()
+    return {"ok": "looking"}
 
 
 def _on_room(job: str) -> None:
@@ -126,7 +142,8 @@ def change_limit(model: str, per_minute: float | None) -> None:
     log.warning("the fleet's limit for %s is now %s requests/min", model, f"{per_minute:g}" if per_minute else "no")
 
 
-def drain() -> None:
+@signals.worker_shutting_down.connect
+def drain(**_: Any) -> None:
     """Told to stop: lets calls in flight finish within the grace period, then gives the rest back to the queue."""
     if _process is not None and not process().draining:
         process().draining = True

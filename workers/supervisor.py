@@ -17,6 +17,7 @@ from typing import IO
 
 import redis as redis_py
 
+from config.private import private_file, private_folder
 from config.settings import settings
 from ledger import fleet
 from ledger.connection import Redis
@@ -54,7 +55,6 @@ class Supervisor:
         self._concurrency = concurrency
         self._logs = logs
         self._queues = ",".join(map(task_name, models))
-        self._processes = processes
         self._stopping = threading.Event()
         self._killing = threading.Event()
         unique = uuid.uuid4().hex[:4]
@@ -67,8 +67,7 @@ class Supervisor:
         command += ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
         log_file: IO[bytes] | None = None
         if self._logs is not None:
-            self._logs.mkdir(parents=True, exist_ok=True)
-            log_file = (self._logs / f"worker-{name.rpartition('-')[2]}.log").open("ab")
+            log_file = private_file(private_folder(self._logs) / f"worker-{name.rpartition('-')[2]}.log").open("ab")
         # A session of its own: Ctrl-C reaches the supervisor alone, which then stops its workers in order.
         popen = subprocess.Popen(
             command,
@@ -81,11 +80,6 @@ class Supervisor:
         if log_file is not None:
             log_file.close()
         return Child(name, index, worker, popen, time.monotonic(), failures)
-
-    @property
-    def pids(self) -> list[int]:
-        """The process ids of the workers that live."""
-        return [child.popen.pid for child in self._children if child.popen.poll() is None]
 
     def run(self) -> int:
         """Watches the workers until `stop`; then 0, or 1 where some had to be killed."""

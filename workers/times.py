@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from config.recipe import LONGEST_CALL_SECONDS
 from config.settings import settings
 from workers.app import SOCKET_SECONDS, VISIBILITY_SECONDS
 
 
 def check_times() -> list[str]:
     """What of the time order is broken, a sentence each: call < dead worker's lease taken back < redelivery."""
-    longest = 600  # seconds: the most that a recipe's call.timeout_seconds may be
     grace = settings().grace_seconds
     problems = []
-    if not longest < VISIBILITY_SECONDS:
-        problems.append(f"calls may take {longest} s, longer than the visibility timeout of {VISIBILITY_SECONDS} s.")
+    if not LONGEST_CALL_SECONDS < VISIBILITY_SECONDS:
+        problems.append(
+            f"calls may take {LONGEST_CALL_SECONDS} s, longer than the visibility timeout of {VISIBILITY_SECONDS} s."
+        )
     if not grace < VISIBILITY_SECONDS - SOCKET_SECONDS:
         problems.append(
             f"GENFLEET_GRACE_SECONDS ({grace:g}) must be below {VISIBILITY_SECONDS - SOCKET_SECONDS}: "

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from config.models import Model, models, to_nano_usd
+from config.models import Model, models
+from config.money import to_nano_usd
 from workers.loose import count, number, table
 
 #: A model's name with a day: gpt-4o-2024-08-06, claude-haiku-4.5-20251001, deepseek-chat-0324.

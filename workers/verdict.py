@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from config.errors import RecipeError, UserError
@@ -95,7 +94,7 @@ def _after_failure(
         detail = (
             f"given up after {tries.failed} failed calls" if decision.action == "again" else "the request is refused"
         )
-        return _rejected(recipe, item, reason, detail, None, **used)
+        return _rejected(item, reason, detail, None, **used)
     ceiling = min(_BACKOFF_MOST, _BACKOFF_SECONDS * 2 ** (tries.failed - 1))
     pause = max(min(_PAUSE_MOST, failure.retry_after or 0.0), noise.uniform(ceiling / 2, ceiling))
     return Verdict(Settlement(outcome="again", reason=reason, **used), pause=pause)
@@ -120,7 +119,7 @@ def _after_answer(answer: Answer, recipe: Recipe, item: dict[str, Any], tries: T
         "latency": answer.latency,
     }
     if answer.refusal is not None or answer.finish_reason == "content_filter":
-        return _rejected(recipe, item, "refused", "the model refused", answer.refusal or answer.text, **used)
+        return _rejected(item, "refused", "the model refused", answer.refusal or answer.text, **used)
     if (
         answer.finish_reason == "length"
         and item.get("max_tokens", recipe.max_tokens_per_call) < recipe.max_tokens_per_call
@@ -166,74 +165,32 @@ def _bought_in_vain(
     if tries.invalid < recipe.call.retry_invalid:
         tries.invalid += 1
         return Verdict(Settlement(outcome="again", reason=reason, **used), detail=detail)
-    return _rejected(recipe, item, reason, detail, answer.text, **used)
+    return _rejected(item, reason, detail, answer.text, **used)
 
 
-def _rejected(recipe: Recipe, item: dict[str, Any], reason: str, detail: str, raw: str | None, **used: Any) -> Verdict:
+def _rejected(item: dict[str, Any], reason: str, detail: str, raw: str | None, **used: Any) -> Verdict:
     examples = [_rejection(item["first"] + k, reason, detail, raw) for k in range(item["count"])]
     settlement = Settlement(outcome="rejected", reason=reason, rejected=item["count"], **used)
     return Verdict(settlement, examples, detail=detail)
 
 
-def poisoned(recipe: Recipe, item: dict[str, Any]) -> Verdict:
+def poisoned(item: dict[str, Any]) -> Verdict:
     """The end of an example whose calls took their worker with them, time and again."""
-    return _rejected(recipe, item, "poison", "every worker that took it up died", None)
+    return _rejected(item, "poison", "every worker that took it up died", None)
+
+
+def unreadable(unit: int, text: str, *, leased: bool) -> Verdict:
+    """The end of a task whose record on the job's list is none that a producer writes; it is kept as it stood.
+
+    How many examples it was to make is not known: it counts as one.
+    """
+    # Without a lease the ledger gives up what is poison alone.
+    reason = "unreadable" if leased else "poison"
+    detail = "its record on the job's list cannot be read"
+    settlement = Settlement(outcome="rejected", reason=reason, rejected=1)
+    return Verdict(settlement, [_rejection(unit, reason, detail, text)], detail=detail)
 
 
 def unusable(error: UserError) -> Verdict:
     """The end of an attempt that this worker could not even ask for: the job waits until a person has mended it."""
     return Verdict(Settlement(outcome="again", reason="not_asked", stop="stopped", note=str(error)))
-
-
-_COUNTED = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
-
-
-def attempt_record(
-    job: str, unit: int, number: int, recipe: Recipe, worker: str, verdict: Verdict, reply: Answer | Failure | None
-) -> dict[str, Any]:
-    """What is kept of an attempt, whatever it came to."""
-    answer = reply if isinstance(reply, Answer) else None
-    cost = verdict.settlement.cost
-    source = answer.cost_source if answer else "unknown" if cost is None else "none"
-    return {
-        "job": job,
-        "unit": unit,
-        "attempt": number,
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "outcome": "unknown" if cost is None and answer is None else verdict.settlement.outcome,
-        "reason": verdict.settlement.reason or None,
-        "recipe": recipe.name,
-        "model": recipe.model,
-        "answered_by": answer.answered_by if answer else None,
-        "generation_id": answer.generation_id if answer else None,
-        "prompt_tokens": verdict.settlement.prompt_tokens,
-        "completion_tokens": verdict.settlement.completion_tokens,
-        "cached_tokens": verdict.settlement.cached_tokens,
-        "cache_write_tokens": answer.cache_write_tokens if answer else 0,
-        "cost_nano_usd": cost,
-        "cost_source": source,
-        "latency_seconds": round(reply.latency, 3) if reply else None,
-        "worker": worker,
-    }
-
-
-def example_records(verdict: Verdict, item: dict[str, Any], attempt: dict[str, Any]) -> list[dict[str, Any]]:
-    """The examples as they are stored; a call's tokens and cost are shared evenly among the examples it made."""
-    count = len(verdict.examples)
-    records = []
-    for k, example in enumerate(verdict.examples):
-
-        def share(total: int | None, k: int = k) -> int:
-            return ((total or 0) * (k + 1)) // count - ((total or 0) * k) // count
-
-        cost = share(attempt["cost_nano_usd"])
-        usage = {name: share(attempt[name]) for name in _COUNTED}
-        records.append(
-            {"id": f"{attempt['job']}-{example['index']:06d}", "index": example["index"], "job": attempt["job"]}
-            | {"recipe": attempt["recipe"], "outcome": example["outcome"], "variables": item["variables"]}
-            | {name: value for name, value in example.items() if name not in ("index", "outcome")}
-            | {name: attempt[name] for name in ("model", "answered_by", "generation_id")}
-            | {"usage": usage, "cost_usd": cost / 1e9, "cost_nano_usd": cost, "cost_source": attempt["cost_source"]}
-            | {"latency_seconds": attempt["latency_seconds"], "attempts": attempt["attempt"], "at": attempt["at"]}
-        )
-    return records

@@ -13,7 +13,8 @@ from benchmarks.peers.common import PROMPT, SCHEMA
 from benchmarks.scenarios import MAX_TOKENS
 from benchmarks.systems.base import Outcome, System
 from benchmarks.systems.broker import start_broker
-from ledger import jobs, keys
+from ledger import keys
+from ledger.status import status_of
 
 _CONCURRENCY = 100
 #: Answers that were paid for and that the recipe does not take: the limit has nothing to do with them.
@@ -80,9 +81,9 @@ class Genfleet(System):
             submitted = self._start(bench, "submit", "bench", "--rows", rows)
             job = bench.finish(submitted, "submit").strip()
             collected = self._start(bench, "collect", job, "--to", str(bench.folder / "results"))
-            bench.until(lambda: jobs.status(client, job).state == "complete", "the job is complete", every=0.25)
+            bench.until(lambda: status_of(client, job).state == "complete", "the job is complete", every=0.25)
             bench.finish(collected, "collect")
-            status = jobs.status(client, job)
+            status = status_of(client, job)
             answered = status.accepted + sum(status.reasons.get(reason, 0) for reason in _ANSWERED)
             waits = {cause: seconds / self.processes for cause, seconds in _waits(client).items()}
             return Outcome(answered, f"{self.processes} x {_CONCURRENCY} calls", waits)

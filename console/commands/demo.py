@@ -16,17 +16,23 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from config import folders
 from config.models import models
+from config.money import NANO
+from config.private import private_folder
 from config.settings import settings
+from console.broker import broker
 from console.export import export
-from console.local import interrupts, job_folder, run_here, workers_here
+from console.flower import flower
+from console.interrupts import interrupts
+from console.local import run_here, workers_here
 from console.preview import preview
 from console.progress import Progress, dollars, span
-from console.services import Service, answers, broker, flower, free_port
+from console.services import Service, answers, free_port
 from ledger import jobs
 from ledger.connection import connect
-from ledger.jobs import Status
-from producers import submission
+from ledger.status import Status, status_of
+from producers.plan import plan
 from workers.app import use_broker
 
 _MODEL = "anthropic/claude-haiku-4.5"
@@ -62,7 +68,7 @@ def demo(
         "REDIS_URL": "",
     }
     data = settings().data / "demo"
-    data.mkdir(parents=True, exist_ok=True)
+    private_folder(data)
     (data / "models.toml").write_text(_MODELS)
     os.environ |= {"GENFLEET_DATA": str(data), "GENFLEET_MODELS": str(data / "models.toml")}
     settings.cache_clear()
@@ -77,18 +83,16 @@ def demo(
             stack.enter_context(Service("provider", arguments, lambda: answers(f"{root}/health")))
             stack.enter_context(flower(flower_port))
             redis = connect(url)
-            planned = submission.plan(
-                _RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed
-            )
+            planned = plan(_RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed)
             for left in jobs.running(redis):
                 # Of a demo that was killed: its calls would stand on this one's bill.
                 jobs.set_state(redis, left, "cancelled")
-            paid = jobs.status(redis, planned.id).cost_nano_usd if planned.id in jobs.ids(redis) else 0
+            paid = status_of(redis, planned.id).cost_nano_usd if planned.id in jobs.ids(redis) else 0
             seen = stack.enter_context(interrupts())
             stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
             progress.say(f"Flower is at http://127.0.0.1:{flower_port}, the simulated provider at {root}")
             status = run_here(redis, planned, budget_usd=None, processes=0, concurrency=50, progress=progress)
-        written = export(job_folder(status.job), to)
+        written = export(folders.job(status.job), to)
         _report(status, to, written, _bill(root) + paid)
         until = "up until Ctrl-C" if keep else "it ends with the demo; --keep leaves it up"
         _fact("Flower", f"http://127.0.0.1:{flower_port} ({until})")
@@ -114,7 +118,7 @@ def _report(status: Status, to: Path, written: int, bill: int) -> None:
     equal = "equal" if bill == status.cost_nano_usd else "NOT EQUAL"
     seconds = status.seconds or 1.0
     _fact("Dataset", f"{to} ({written} examples; {status.rejected} rejected)")
-    _fact("Cost", f"{dollars(status.cost_usd)}; the simulated provider's own bill is {dollars(bill / 1e9)} ({equal})")
+    _fact("Cost", f"{dollars(status.cost_usd)}; the simulated provider's own bill is {dollars(bill / NANO)} ({equal})")
     _fact("Throughput", f"{status.settled / seconds:.1f} examples/s over {span(seconds)}")
 
 

@@ -11,22 +11,22 @@ from typing import Annotated
 
 import typer
 
-from config.models import NANO
+from config import folders
+from config.money import NANO
 from config.settings import settings
-from console.before_start import capacity_here
+from console.before_start import capacity_here, planned_job
+from console.broker import ledger
 from console.commands.options import AsJson, Concurrency, Count, ModelId, Processes, Rows, Seed, SkipBadRows
 from console.estimate_text import as_json as json_of
 from console.estimate_text import cost, page
-from console.local import job_folder, run_here
+from console.local import run_here
 from console.progress import Progress, dollars
-from console.services import broker
 from ledger import jobs
-from ledger.connection import Redis, connect
-from producers import submission
+from ledger.connection import Redis
 from producers.estimate import estimate as estimated
 from producers.known import look
 from producers.pilot import CALLS, needed, pilot
-from workers.app import use_broker
+from producers.plan import Plan, SubmitError
 
 
 def register(app: typer.Typer) -> None:
@@ -55,11 +55,9 @@ def estimate(
 
     Example: genfleet estimate quiz --count 20000 --pilot
     """
-    planned = submission.plan(recipe, count=count, rows=rows, model_id=model_id, seed=seed, skip_bad_rows=skip_bad_rows)
-    if planned.bad_rows:
-        print(f"{planned.bad_rows} rows cannot be used: they and the reasons are in {skip_bad_rows}.", file=sys.stderr)
+    planned = planned_job(recipe, rows, count, model_id, seed, skip_bad_rows)
     if with_pilot and planned.units <= CALLS:
-        raise submission.SubmitError(
+        raise SubmitError(
             f"count: a job of {planned.units} calls is no larger than a pilot of {CALLS}; run it with a --budget."
         )
     made_by: str | None = None
@@ -85,15 +83,14 @@ def estimate(
 @contextlib.contextmanager
 def _ledger(needed: bool) -> Iterator[Redis | None]:
     """The fleet's broker, or this machine's own; None where there never was one and none is needed."""
-    if settings().redis_url is None and not needed and not (settings().data / "broker").exists():
+    if settings().redis_url is None and not needed and not folders.broker().exists():
         yield None
         return
-    with broker() as url:
-        use_broker(url)
-        yield connect(url)
+    with ledger() as redis:
+        yield redis
 
 
-def _make_pilot(redis: Redis, planned: submission.Plan, yes: bool) -> tuple[str | None, bool]:
+def _make_pilot(redis: Redis, planned: Plan, yes: bool) -> tuple[str | None, bool]:
     """Makes what is needed of a pilot: its id, None where enough is known, and whether it came to its end."""
     known = look(redis, planned)
     recipes = needed(planned, known.figures)
@@ -115,6 +112,6 @@ def _make_pilot(redis: Redis, planned: submission.Plan, yes: bool) -> tuple[str 
         done = status.state in ("complete", "budget")
         note = f": {status.note}" if status.note else ""
         how = "" if done else f" The pilot did not come to its end ({status.state}{note})."
-        print(f"It cost {dollars(status.cost_usd)}; its examples are in {job_folder(small.id)}.{how}", file=sys.stderr)
+        print(f"It cost {dollars(status.cost_usd)}; its examples are in {folders.job(small.id)}.{how}", file=sys.stderr)
         return small.id, done
     return small.id, True

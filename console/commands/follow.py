@@ -5,41 +5,34 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from config import folders
 from config.errors import UserError
+from console.broker import ledger
 from console.commands.options import AsJson, JobId
-from console.commands.run import summary
 from console.export import export as write_export
-from console.local import follow, interrupts, job_folder
+from console.interrupts import interrupts
+from console.local import follow
 from console.pages import report_page
 from console.progress import Progress, dollars
-from console.services import broker
+from console.summary import summary
 from console.tables import show
 from ledger import jobs
 from ledger.collector import Collector
-from ledger.connection import Redis, connect
+from ledger.connection import Redis
 from ledger.jobs import AT_REST
 from ledger.results import CollectedElsewhere
-from workers.app import use_broker
+from ledger.status import status_of
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the app."""
     for command in (watch, status, collect, export, report):
         app.command()(command)
-
-
-@contextlib.contextmanager
-def ledger() -> Iterator[Redis]:
-    """A connection to the fleet's broker, or to this machine's own."""
-    with broker() as url:
-        use_broker(url)
-        yield connect(url)
 
 
 def watch(job: JobId = None) -> None:
@@ -50,7 +43,7 @@ def watch(job: JobId = None) -> None:
     with ledger() as redis, interrupts() as seen, contextlib.ExitStack() as stack:
         job = jobs.find(redis, job)
         with Progress() as progress:
-            collector = Collector(redis, job, job_folder(job))
+            collector = Collector(redis, job, folders.job(job))
             try:
                 collector.start()
                 stack.callback(collector.stop)
@@ -69,10 +62,10 @@ def status(job: JobId = None, as_json: AsJson = False) -> None:
     """
     with ledger() as redis:
         if job is not None or as_json:
-            reading = jobs.status(redis, jobs.find(redis, job))
+            reading = status_of(redis, jobs.find(redis, job))
             print(reading.model_dump_json() if as_json else reading.model_dump_json(indent=2))
             return
-        readings = [jobs.status(redis, name) for name in jobs.ids(redis)]
+        readings = [status_of(redis, name) for name in jobs.ids(redis)]
         show(
             ("job", "model", "state", "accepted", "rejected", "total", "cost"),
             (
@@ -102,11 +95,11 @@ def collect(
         try:
             while not seen.count:
                 wanted = [jobs.find(redis, job)] if job is not None else jobs.ids(redis)
-                readings = [jobs.status(redis, name) for name in wanted]
+                readings = [status_of(redis, name) for name in wanted]
                 taken = 0
                 for reading in readings:
                     if reading.uncollected or job is not None:
-                        folder = job_folder(reading.job) if to is None else to if job is not None else to / reading.job
+                        folder = folders.job(reading.job) if to is None else to if job is not None else to / reading.job
                         mine = collectors.setdefault(reading.job, Collector(redis, reading.job, folder))
                         taken += _step(mine, alone=job is not None)
                 if not taken and not forever and all(reading.state in AT_REST for reading in readings):
@@ -148,14 +141,14 @@ def export(
         with ledger() as redis:
             job = jobs.find(redis, job)
             _collect_now(redis, job)
-        source = job_folder(job)
+        source = folders.job(job)
     to = to or Path(f"{job or source.name}.jsonl")
     print(f"{write_export(source, to, form)} examples in {to}", file=sys.stderr)
 
 
 def _collect_now(redis: Redis, job: str) -> None:
     """Takes what there is; where another command collects the job, what that has stored so far has to do."""
-    collector = Collector(redis, job, job_folder(job))
+    collector = Collector(redis, job, folders.job(job))
     with contextlib.suppress(CollectedElsewhere):
         collector.drain()
         collector.close()
@@ -172,7 +165,7 @@ def report(
     with ledger() as redis:
         job = jobs.find(redis, job)
         _collect_now(redis, job)
-        page = report_page(jobs.status(redis, job), job_folder(job))
+        page = report_page(status_of(redis, job), folders.job(job))
     to = to or Path(f"{job}.html")
     try:
         to.write_text(page, "utf-8")

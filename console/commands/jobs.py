@@ -7,18 +7,22 @@ from typing import Annotated
 
 import typer
 
-from config.models import NANO, model, models, to_nano_usd
-from console.commands.follow import ledger
+from config.models import model, models
+from config.money import NANO, to_nano_usd
+from console.broker import ledger
 from console.commands.options import JobId, Priority
 from console.progress import dollars
 from console.tables import limits_row, show
 from ledger import budget as ledger_budget
-from ledger import jobs
+from ledger import jobs, todo
 from ledger import limits as ledger_limits
+from ledger.status import status_of
 from producers import submission
+from producers.plan import SubmitError
 from workers.app import app as celery
-from workers.app import enqueue, task_name
+from workers.app import task_name
 from workers.queues import drop
+from workers.sending import enqueue
 
 
 def register(app: typer.Typer) -> None:
@@ -37,11 +41,11 @@ def retry(
     """
     with ledger() as redis:
         job = jobs.find(redis, job)
-        units = jobs.reopen(redis, job, jobs.rejected(redis, job, reason))
+        units = todo.reopen(redis, job, todo.rejected(redis, job, reason))
         if units:
             jobs.set_state(redis, job, "running")
-            enqueue(jobs.status(redis, job).model, ((job, unit) for unit in units))
-        known = {name.partition(":")[2] for name in jobs.status(redis, job).reasons if name.startswith("rejected:")}
+            enqueue(status_of(redis, job).model, ((job, unit) for unit in units))
+        known = {name.partition(":")[2] for name in status_of(redis, job).reasons if name.startswith("rejected:")}
         why = f" for {reason}" if reason else ""
         print(f"{job}: {len(units)} tasks rejected{why} are enqueued again.", file=sys.stderr)
         if not units and reason and known:
@@ -68,7 +72,7 @@ def _rest(job: str | None, state: jobs.State) -> None:
     with ledger() as redis:
         job = jobs.find(redis, job)
         jobs.set_state(redis, job, state)
-        reading = jobs.status(redis, job)
+        reading = status_of(redis, job)
         # Workers do so too, but there may be none.
         drop(redis, reading.model, job)
         print(f"{job}: {reading.state}, {reading.settled} of {reading.total} settled.", file=sys.stderr)
@@ -87,7 +91,7 @@ def resume(
         job = jobs.find(redis, job)
         submission.adjust(redis, job, budget, priority)
         sent = submission.resume(redis, job)
-        reading = jobs.status(redis, job)
+        reading = status_of(redis, job)
         print(f"{job}: {reading.state}, {sent} tasks enqueued.", file=sys.stderr)
         if reading.state == "running" and reading.enqueued < reading.tasks:
             print("Not all of it was enqueued yet: run its submit command again too.", file=sys.stderr)
@@ -111,9 +115,9 @@ def limits(
     given = {name: value or None for name, value in changes.items() if value is not None}
     for name, value in (changes | {"daily_budget": daily_budget}).items():
         if value is not None and value < 0:
-            raise submission.SubmitError(f"{name}: {value} is no limit; give a number above 0, or 0 for none.")
+            raise SubmitError(f"{name}: {value} is no limit; give a number above 0, or 0 for none.")
     if given and model_id is None:
-        raise submission.SubmitError("limits: of which model? Name one; `genfleet models` lists them.")
+        raise SubmitError("limits: of which model? Name one; `genfleet models` lists them.")
     with ledger() as redis:
         ledger_budget.declare(redis)
         if daily_budget is not None:

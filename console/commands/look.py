@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from config import folders
 from config.errors import RecipeError, UserError
 from config.models import models
 from config.recipe_files import find, load, recipe_files
@@ -68,7 +69,7 @@ def _preview(name: str, count: int, rows: str | None, seed: int) -> None:
     recipe = find(name)
     if recipe.rows and rows is None:
         raise UserError(f'recipe "{recipe.name}" takes rows with {", ".join(recipe.rows)}; give them with --rows FILE.')
-    opened = RowsFile.open(rows, settings().data / "spool") if rows is not None else None
+    opened = RowsFile.open(rows, folders.spool()) if rows is not None else None
     source = None if opened is None else (lambda: (row.values for row in read(opened, recipe.rows)))
     items = expand(shares((recipe,), count * recipe.items_per_call), seed, source)
     for item in islice(items, count):

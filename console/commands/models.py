@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from config.models import Model, models, prices_file
+from config.folders import prices_file
+from config.models import Model, models
 from config.money import usd
 from console.commands.options import AsJson
 from console.tables import show

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from config import folders
 from config.models import model, models
 from config.settings import missing_key, settings
-from console.before_start import capacity_here, say_before
+from console.before_start import capacity_here, planned_job, say_before
+from console.broker import ledger
 from console.commands.options import (
     AsJson,
     Budget,
@@ -25,13 +27,12 @@ from console.commands.options import (
     SkipBadRows,
 )
 from console.export import export, format_of
-from console.local import job_folder, run_here
-from console.progress import Progress, dollars, span
-from console.services import broker
-from ledger.connection import connect
-from ledger.jobs import Status
+from console.local import run_here
+from console.progress import Progress
+from console.summary import summary
+from ledger.connection import fleet_broker
 from producers import submission
-from workers.app import use_broker
+from producers.plan import SubmitError
 
 
 def register(app: typer.Typer) -> None:
@@ -39,15 +40,6 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(submit)
     app.command()(worker)
-
-
-def _plan(
-    recipe: str, rows: str | None, count: int | None, model_id: str | None, seed: int, skip: Path | None
-) -> submission.Plan:
-    planned = submission.plan(recipe, count=count, rows=rows, model_id=model_id, seed=seed, skip_bad_rows=skip)
-    if planned.bad_rows:
-        print(f"{planned.bad_rows} rows cannot be used: they and the reasons are in {skip}.", file=sys.stderr)
-    return planned
 
 
 def run(
@@ -70,56 +62,28 @@ def run(
 
     Example: genfleet run quiz --count 500 --budget 2 --to quiz.jsonl
     """
-    planned = _plan(recipe, rows, count, model_id, seed, skip_bad_rows)
+    planned = planned_job(recipe, rows, count, model_id, seed, skip_bad_rows)
     if to is not None:
         format_of(to, None)
-    with broker() as url:
-        use_broker(url)
-        redis = connect(url)
-        with Progress() as progress:
-            say_before(progress.say, redis, planned, budget, lambda: capacity_here(redis, workers, concurrency))
-            status = run_here(
-                redis,
-                planned,
-                budget_usd=budget,
-                priority=priority,
-                processes=workers,
-                concurrency=concurrency,
-                progress=progress,
-            )
+    with ledger() as redis, Progress() as progress:
+        say_before(progress.say, redis, planned, budget, lambda: capacity_here(redis, workers, concurrency))
+        status = run_here(
+            redis,
+            planned,
+            budget_usd=budget,
+            priority=priority,
+            processes=workers,
+            concurrency=concurrency,
+            progress=progress,
+        )
     written = None
     if to is not None and status.accepted:
-        written = export(job_folder(status.job), to)
+        written = export(folders.job(status.job), to)
     if as_json:
         print(status.model_dump_json())
     summary(status, to if written is not None else None, written)
     if status.state != "complete":
         sys.exit(1)
-
-
-def summary(status: Status, to: Path | None, written: int | None) -> None:
-    """What came of a job, on standard error."""
-    rate = status.settled / status.seconds if status.seconds else 0.0
-    lines = [
-        f"{status.job}: {status.accepted} accepted, {status.rejected} rejected of {status.total}, "
-        f"{dollars(status.cost_usd)}, {span(status.seconds)}, {rate:.1f}/s"
-    ]
-    if to is not None:
-        lines.append(f"Dataset: {to} ({written} examples)")
-    else:
-        lines.append(f"Results: {job_folder(status.job)}")
-    match status.state:
-        case "complete":
-            pass
-        case "budget":
-            own = f"Stopped by the budget of {dollars(status.budget_usd or 0)}: "
-            more = "run the same command with a higher --budget to go on."
-            lines.append(f"Stopped: {status.note}" if status.note else own + more)
-        case "stopped":
-            lines.append(f"Stopped: {status.note}")
-        case _:
-            lines.append(f"Not complete ({status.state}): run the same command again to go on.")
-    print("\n".join(lines), file=sys.stderr)
 
 
 def submit(
@@ -136,8 +100,8 @@ def submit(
 
     Example: JOB=$(genfleet submit rag --rows passages.jsonl --budget 20)
     """
-    planned = _plan(recipe, rows, count, model_id, seed, skip_bad_rows)
-    redis = submission.broker()
+    planned = planned_job(recipe, rows, count, model_id, seed, skip_bad_rows)
+    redis = fleet_broker("enqueuing for a fleet")
     say_before(lambda line: print(line, file=sys.stderr, flush=True), redis, planned, budget)
     going = submission.start(redis, planned, budget, priority)
     print(planned.id, flush=True)
@@ -172,14 +136,14 @@ def worker(
     # Imported here: producers' commands need nothing of it.
     from workers.supervisor import Supervisor  # noqa: PLC0415
 
-    redis = submission.broker(what="a worker")
+    redis = fleet_broker("a worker")
     wanted = [model(name) for name in model_ids] if model_ids else list(models().values())
     able = [found.name for found in wanted if found.provider.key() is not None]
     for found in wanted:
         if found.name not in able:
             print(missing_key(found.provider.api_key_env, f"{found.name}: not taken; it"), file=sys.stderr)
     if not able:
-        raise submission.SubmitError("no model's key is set, so this worker could take no task.")
+        raise SubmitError("no model's key is set, so this worker could take no task.")
     supervisor = Supervisor(redis, able, processes, concurrency)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from config import folders
 from config.errors import UserError
 from config.models import Limits, models
-from config.settings import settings
-from console.services import free_port, serve_broker, serve_flower
+from config.settings import missing_broker, settings
+from console.broker import serve_broker
+from console.flower import LOOPBACK, serve_flower
+from console.services import free_port
 from workers.orphan import end_with_parent
 
 
@@ -29,8 +32,8 @@ def flower(
     Example: genfleet flower --port 5555
     """
     if settings().redis_url is None:
-        raise UserError("flower needs REDIS_URL: set it in the environment or in .env.")
-    if address not in ("127.0.0.1", "localhost", "::1") and settings().flower_basic_auth is None:
+        raise UserError(missing_broker("flower"))
+    if address not in LOOPBACK and settings().flower_basic_auth is None:
         raise UserError(f"address: {address} is open to others; set FLOWER_BASIC_AUTH=user:password first.")
     serve_flower(port, address)
 
@@ -86,4 +89,4 @@ def broker(
 
     Example: genfleet broker --port 6379
     """
-    serve_broker(folder or settings().data / "broker", port or free_port())
+    serve_broker(folder or folders.broker(), port or free_port())

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from config import folders
 from config.errors import UserError
-from config.settings import settings
 from console.tables import show
 from console.usage import Summary, summary_of, usage_of
 from console.usage_query import FIGURES, GROUPS, Row
@@ -57,7 +57,7 @@ def usage(
     if as_csv and as_json:
         raise UserError("--csv and --json: choose one of them.")
     moment = None if since is None else _moment(since, datetime.now(UTC))
-    folder = _folder(settings().data / "jobs", job)
+    folder = _folder(folders.jobs(), job)
     if by is not None:
         _put_rows(usage_of(folder, by, moment), by, as_csv, as_json)
     else:

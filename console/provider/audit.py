@@ -25,6 +25,7 @@ class Call(NamedTuple):
         in_flight: calls of the model in flight at arrival, this one included if it was admitted.
         billed: the call is on the bill, be it with a cost of 0.
         left: the caller left before the answer.
+        digest: of what was asked, so that two calls for the same thing can be told; None if it was not admitted.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Call(NamedTuple):
     in_flight: int = 0
     billed: bool = False
     left: bool = False
+    digest: str | None = None
 
     def line(self) -> str:
         """The call as one line of JSON."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from config.money import NANO
 from console.provider.audit import Call
-
-NANO = 1_000_000_000
 
 
 class Usage(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.models import Price
+from config.money import Price
 from console.provider.audit import Audit
 from console.provider.audit import Call as EndedCall
 from console.provider.bill import Bill, Usage
@@ -94,6 +94,7 @@ class Books:
                 in_flight=call.in_flight,
                 billed=billed,
                 left=left,
+                digest=call.request.digest.hex(),
                 **usage._asdict(),
             )
         )

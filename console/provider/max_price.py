@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from config.models import Price
+from config.money import Price
 
 
 class MaxPrice(NamedTuple):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from console.provider.bill import NANO, Usage
+from config.money import NANO
+from console.provider.bill import Usage
 from console.provider.buckets import Limiter, Refusal
 from console.provider.flavours import Flavour, Reply, retry_after_header, tokens_of_usage
 from console.provider.settings import RetryAfter

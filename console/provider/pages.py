@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from config.models import Price
+from config.money import NANO, Price
 from console.provider.audit import Call
-from console.provider.bill import NANO
 from console.provider.settings import ProviderSettings
 
 _CREATED = 1_760_572_800

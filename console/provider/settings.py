@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from config.models import Limits, Model, Price
+from config.models import Limits, Model
+from config.money import Price
 from console.provider.faults import checked_faults
 
 TokenCounting = Literal["actual", "reserved"]

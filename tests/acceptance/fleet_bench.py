@@ -23,6 +23,7 @@ from console.provider.server import SimulatedProvider
 from console.provider.settings import ProviderSettings
 from ledger import jobs, keys
 from ledger.parts import Kind, Parts
+from ledger.status import status_of
 
 T = TypeVar("T")
 
@@ -266,7 +267,7 @@ class Fleet:
 
     def status(self, job: str) -> jobs.Status:
         """One reading of a job."""
-        return jobs.status(self.redis, job)
+        return status_of(self.redis, job)
 
     def parts(self, job: str, kind: Kind) -> list[dict[str, Any]]:
         """What was collected of a job."""

@@ -6,7 +6,7 @@ import re
 
 from fleet_bench import MODEL, OPENAI_MODEL, QUEUE, Fleet
 
-from config.models import to_nano_usd
+from config.money import to_nano_usd
 from workers.app import job_queue
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fleet_bench import MODEL, OTHER_MODEL, Fleet
 from provider_looks import arrivals, in_flight
 
-from config.models import to_nano_usd
+from config.money import to_nano_usd
 
 COUNT = 600
 FAULTS = {"500": 0.04, "timeout": 0.02, "reset": 0.02, "malformed": 0.04, "refused": 0.04, "length": 0.02}

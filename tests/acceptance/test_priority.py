@@ -9,7 +9,7 @@ import pytest
 from fleet_bench import MODEL, Fleet
 from provider_looks import now
 
-from ledger import jobs
+from ledger.status import status_of
 
 RPM = 600
 SMALL = 30
@@ -62,7 +62,7 @@ def _running(fleet: Fleet) -> Iterator[str]:
 
 def _made(fleet: Fleet, job: str) -> int:
     """Calls of the job that were admitted so far."""
-    reading = jobs.status(fleet.redis, job)
+    reading = status_of(fleet.redis, job)
     return reading.attempts + reading.running
 
 

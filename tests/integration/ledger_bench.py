@@ -16,11 +16,15 @@ from typing import Any, Literal, Self, TypeVar
 import pytest
 import redis
 
-from config.models import Limits, Model, Price, Provider
+from config.models import Limits, Model, Provider
+from config.money import Price
 from config.recipe import Recipe, Sampling
-from ledger import fleet, jobs, keys, leases, limits
-from ledger.jobs import Item, Spec, Status
+from ledger import fleet, jobs, keys, leases, limits, todo
+from ledger.jobs import Spec
 from ledger.leases import Drop, Grant, Leases, Settlement, Wait
+from ledger.scripts import script_text
+from ledger.status import Status, status_of
+from ledger.todo import Item
 
 T = TypeVar("T")
 Outcome = Literal["accepted", "rejected", "again"]
@@ -36,7 +40,7 @@ SERVER_TIME = "redis.call('TIME')"
 @functools.cache
 def script_on_the_clock(name: str) -> str:
     """One of the ledger's scripts, which reads the time where a bench keeps it."""
-    text = leases.script_text(name)
+    text = script_text(name)
     assert text.count(SERVER_TIME) == 1
     told = "string.match(ARGV[#ARGV] or '', '^clock (%d+)$')"
     return text.replace(SERVER_TIME, f"{{0, {told} or redis.call('GET', '{CLOCK}')}}")
@@ -44,7 +48,7 @@ def script_on_the_clock(name: str) -> str:
 
 def constants(name: str) -> dict[str, float]:
     """The tunable figures of one of the ledger's scripts, by their names."""
-    found = re.findall(r"^local ([A-Z_]+) = ([0-9.]+)\b", leases.script_text(name), re.MULTILINE)
+    found = re.findall(r"^local ([A-Z_]+) = ([0-9.]+)\b", script_text(name), re.MULTILINE)
     return {figure: float(value) for figure, value in found}
 
 
@@ -237,7 +241,7 @@ class Job:
 
     def register(self, count: int) -> None:
         """Puts the next `count` tasks on the job's list."""
-        first = jobs.cursor(self.bench.redis, self.id)
+        first = todo.cursor(self.bench.redis, self.id)
         tasks = [
             Item(
                 unit=unit,
@@ -251,7 +255,7 @@ class Job:
             for unit in range(first, first + count)
         ]
         if tasks:
-            jobs.register(self.bench.redis, self.id, self.spec, tasks)
+            todo.register(self.bench.redis, self.id, self.spec, tasks)
 
     def admit(
         self, unit: int = 0, token: str | None = None, worker: str = "w", *, more: bool = False
@@ -304,7 +308,7 @@ class Job:
 
     def status(self) -> Status:
         """One reading of the job."""
-        return jobs.status(self.bench.redis, self.id)
+        return status_of(self.bench.redis, self.id)
 
     def money(self) -> tuple[int, int, int]:
         """Nano-dollars spent, reserved and unknown."""

@@ -17,7 +17,7 @@ from ledger.jobs import Spec
 from ledger.learned import Figures, read
 from producers.expand import Share
 from producers.known import look
-from producers.submission import Plan
+from producers.plan import Plan
 
 HAIKU = "anthropic/claude-haiku-4.5"
 

@@ -7,7 +7,8 @@ import json
 from ledger_bench import Bench
 
 from ledger import fleet, keys
-from ledger.leases import DEAD_AFTER_SECONDS, Drop, Grant
+from ledger.fleet import DEAD_AFTER_SECONDS
+from ledger.leases import Drop, Grant
 
 
 def silent(bench: Bench, worker: str) -> None:

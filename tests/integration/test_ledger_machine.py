@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from ledger_bench import ADMIT, MICROSECONDS, Bench, Job
 from ledger_model import Call, Flow, Request, Share, Turn
 
-from ledger import budget, fleet, jobs, keys, limits
+from ledger import budget, fleet, jobs, keys, limits, todo
 from ledger.budget import Books
 from ledger.leases import Drop, Grant, Wait
 
@@ -505,9 +505,9 @@ class Ledger(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def retry(self, which: int) -> None:
         job = self.jobs[which]
-        tasks = list(jobs.rejected(self.bench.redis, job.real.id))
-        assert sorted(jobs.reopen(self.bench.redis, job.real.id, tasks)) == sorted(job.rejected_units)
-        assert jobs.reopen(self.bench.redis, job.real.id, tasks) == []
+        tasks = list(todo.rejected(self.bench.redis, job.real.id))
+        assert sorted(todo.reopen(self.bench.redis, job.real.id, tasks)) == sorted(job.rejected_units)
+        assert todo.reopen(self.bench.redis, job.real.id, tasks) == []
         for unit, count in job.rejected_units.items():
             job.todo.add(unit)
             job.rejected -= count

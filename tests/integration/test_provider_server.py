@@ -23,7 +23,8 @@ import pytest
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion
 
-from config.models import Limits, Price
+from config.models import Limits
+from config.money import Price
 from console.provider.control import ControlError
 from console.provider.server import ProviderError, SimulatedProvider
 from console.provider.settings import ProviderSettings

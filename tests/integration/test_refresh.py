@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 from config.errors import ModelsError
-from config.models import Limits, Model, Price, load_models, model, models, prices_file
+from config.folders import prices_file
+from config.models import Limits, Model, load_models, model, models
+from config.money import Price
 from config.recipe import Recipe
 from config.request import build
 from config.settings import Settings, settings

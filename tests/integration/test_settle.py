@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ledger_bench import ADMIT, Bench, Job
 
-from ledger import fleet, jobs, keys, limits
+from ledger import fleet, jobs, keys, limits, todo
 from ledger.leases import Drop, Grant, Wait
 
 
@@ -49,7 +49,7 @@ def test_a_rejected_example_is_kept_with_its_reason(bench: Bench) -> None:
     job.granted()
     assert job.settle(outcome="rejected", reason="length") == "settled"
     assert job.status().reasons == {"rejected:length": 2}
-    [kept] = jobs.rejected(bench.redis, job.id)
+    [kept] = todo.rejected(bench.redis, job.id)
     assert (kept.unit, kept.reason, kept.todo) == (0, "length", before["0"])
     assert len(job.results()) == 1
 
@@ -406,7 +406,7 @@ def test_poison_that_is_tried_again_has_three_more_leases(bench: Bench) -> None:
         job.granted(token=f"t{n}", worker=f"w{n}")
         fleet.reap(bench.redis, f"w{n}", now=True)
     job.settle(token="p", outcome="rejected", reason="poison")
-    assert jobs.reopen(bench.redis, job.id, jobs.rejected(bench.redis, job.id, "poison")) == [0]
+    assert todo.reopen(bench.redis, job.id, todo.rejected(bench.redis, job.id, "poison")) == [0]
     assert job.granted(token="u").attempt == 1
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from samples import recipe_of
 
 import ledger
-from config.models import Limits, Model, Price, model
+from config.models import Limits, Model, model
+from config.money import Price
 from config.recipe import Recipe
 from config.settings import settings
 from console.estimate_text import lines
@@ -28,8 +29,8 @@ from producers.expand import Variables, expand, shares
 from producers.forecast import SHARE, interval, student, variance
 from producers.part_cost import learned
 from producers.pilot import CALLS, needed, pilot
+from producers.plan import Plan
 from producers.prompt_sizes import prompt_sizes, spread
-from producers.submission import Plan
 
 HAIKU = "anthropic/claude-haiku-4.5"
 USD = 1e9

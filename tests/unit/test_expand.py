@@ -17,7 +17,7 @@ from config.errors import RecipeError
 from config.models import model
 from config.recipe import Recipe
 from config.request import build, size
-from ledger.jobs import Item
+from ledger.todo import Item
 from producers.expand import Share, Variables, combinations, draw_axes, expand, prompt_size, shares
 
 SEED = st.integers(0, 2**31)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import ModelsError
-from config.models import NANO, Price, laid_over, load_models, model, models, to_nano_usd
-from config.money import usd
+from config.models import load_models, model, models
+from config.money import NANO, Price, to_nano_usd, usd
+from config.toml_files import laid_over
 
 Write = Callable[[str, str], Path]
 HAIKU = "anthropic/claude-haiku-4.5"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -13,7 +14,11 @@ from pydantic import BaseModel, Field, field_validator
 from samples import OUTPUT
 
 from config.errors import RecipeError
-from config.output import Invalid, Output, not_enforced, strict
+from config.importing import importable_from
+from config.output import Invalid, Output
+from config.strict_schema import not_enforced, strict
+
+importable_from(Path(__file__).parent)
 
 
 class Level(Enum):

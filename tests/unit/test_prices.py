@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from samples import model_of
 
 from config.errors import ModelsError
-from config.models import Model, load_models, models, prices_file
+from config.folders import prices_file
+from config.models import Model, load_models, models
 from config.prices import FIELDS, Origin, PriceField, Quote, Quoted, read_prices, write_prices
 from console.price_page import NAMES, listed, per_million
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Limits, Model, Price, Provider
+from config.models import Limits, Model, Provider
+from config.money import Price
 from console.provider.audit import Audit, Call
 from console.provider.bill import Bill, Usage
 from console.provider.flavours import Flavour, Reply

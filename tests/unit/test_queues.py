@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ledger.jobs import Running
 from workers.app import job_queue, task_name
-from workers.queues import READY, Turns, Waker
+from workers.turns import READY, Turns
+from workers.waker import Waker
 
 MODEL = "maker/model"
 BASE = task_name(MODEL)

@@ -22,7 +22,8 @@ from config.request import build
 from config.settings import api_key, missing_key, settings
 from workers.client import Answer, Client, _from_status, read
 from workers.errors import Failure, decide
-from workers.verdict import Tries, attempt_record, example_records, judge
+from workers.records import attempt_record, example_records
+from workers.verdict import Tries, judge
 
 ROOT = Path(config.__file__).parents[1]
 PACKAGES = ("config", "ledger", "workers", "producers", "console")
@@ -34,7 +35,8 @@ HELD = ("OPENROUTER_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "FLOWER_BASIC_AUTH")
 @pytest.fixture(params=["process", "file"])
 def everything_set(request: pytest.FixtureRequest, clean: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every secret there is, in the environment or in .env."""
-    values = dict.fromkeys(HELD, SECRET) | {"REDIS_URL": f"redis://:{PASSWORD}@broker:6379/0"}
+    values = dict.fromkeys(HELD, SECRET) | {"FLOWER_BASIC_AUTH": f"anna:{SECRET}"}
+    values |= {"REDIS_URL": f"redis://:{PASSWORD}@broker:6379/0"}
     if request.param == "file":
         (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
         return
@@ -155,7 +157,7 @@ def test_who_takes_a_secret_out() -> None:
     for name, text in sources():
         asked = len(re.findall(r"\.key\(\) is (?:not )?None|if [\w.]+\.key\(\) else", text))
         assert text.count(".key()") - asked == taken.get(name, 0), f"{name} uses the value of a key"
-        assert ("get_secret_value" in text) <= (name == "console/services.py")
+        assert ("get_secret_value" in text) <= (name == "console/flower.py")
         assert ("api_key(" in text) <= (name in ("config/settings.py", "config/models.py"))
 
 

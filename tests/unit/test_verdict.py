@@ -16,7 +16,8 @@ from config.output import Invalid
 from config.recipe import Recipe
 from workers.client import Answer
 from workers.errors import Failure, Told
-from workers.verdict import Tries, Verdict, attempt_record, example_records, judge, poisoned, unusable
+from workers.records import attempt_record, example_records
+from workers.verdict import Tries, Verdict, judge, poisoned, unusable
 
 GOOD = {"question": "Chi?", "answer": "Io."}
 CHAT = {"user": "{{ question }}", "assistant": "{{ answer }}"}
@@ -262,7 +263,7 @@ def test_what_a_worker_cannot_ask_for() -> None:
 
 def test_poison() -> None:
     """An example that takes its workers with it is rejected without a call."""
-    verdict = poisoned(recipe_of(), ITEM | {"count": 2})
+    verdict = poisoned(ITEM | {"count": 2})
     assert settled(verdict) == {"outcome": "rejected", "reason": "poison", "rejected": 2}
     assert [one["index"] for one in verdict.examples] == [12, 13]
 
@@ -332,7 +333,7 @@ def test_records_of_every_end(reply: Answer | Failure, outcome: str, reason: str
 
 def test_a_record_without_a_call() -> None:
     """An attempt that made no call has a record with neither latency nor cost."""
-    attempt = attempt_record("job-1", 3, 0, recipe_of(), "worker-1", poisoned(recipe_of(), ITEM), None)
+    attempt = attempt_record("job-1", 3, 0, recipe_of(), "worker-1", poisoned(ITEM), None)
     assert set(attempt) == ATTEMPT
     assert (attempt["latency_seconds"], attempt["cost_nano_usd"], attempt["cost_source"]) == (None, 0, "none")
 

@@ -1,0 +1,209 @@
+"""What a worker process asks of the ledger and tells it, patiently: it asks until the broker answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import redis
+from redis.exceptions import NoPermissionError
+
+from config.errors import RecipeError
+from config.recipe_check import output_problems
+from ledger.damaged import Damaged, reading
+from ledger.fleet import Unit
+from ledger.jobs import Spec
+from ledger.leases import Drop, Grant, Leases, Settlement, Wait
+from workers.journal import Journal
+from workers.line import Line
+
+log = logging.getLogger(__name__)
+
+_BROKER_RETRY_MOST = 5.0
+_SPECS_KEPT = 64
+
+
+class Stopped(Exception):
+    """The process drains and the example is not settled: it goes back to the queue."""
+
+
+class Clerk:
+    """The ledger as the tasks of one process meet it, on the process's event loop.
+
+    Attributes:
+        busy: examples that hold a lease; they are settled before this process lets them go.
+        late: the process has no more time, so what the journal holds is left to whoever starts next on this machine.
+        on_room: called with the job when one of its examples waits no longer, for admission or at all.
+    """
+
+    def __init__(self, url: str, worker: str, journal: Journal) -> None:
+        self.worker = worker
+        self.busy: set[Unit] = set()
+        self.late = False
+        self.on_room: Callable[[str], None] = lambda job: None
+        self._journal = journal
+        self._leases = Leases(url, worker)
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._specs: OrderedDict[str, Spec] = OrderedDict()
+        self._stopped: dict[str, str] = {}
+
+    async def spec(self, job: str) -> Spec | None:
+        """What the job is; read once and kept.
+
+        Raises:
+            Damaged: what stands there is no job.
+            RecipeError: it has a recipe that cannot be used here.
+        """
+        if job not in self._specs:
+            spec = await self._persist(lambda: self._leases.spec(job))
+            if spec is None:
+                return None
+            for recipe in spec.recipes:
+                # A producer has refused such a recipe, but who knows who has put it there.
+                if problems := output_problems(recipe):
+                    raise RecipeError(recipe.name, problems)
+            self._specs[job] = spec
+            if len(self._specs) > _SPECS_KEPT:
+                self._specs.popitem(last=False)
+        return self._specs[job]
+
+    async def todo(self, job: str, unit: int) -> str | None:
+        """A task of the job as it stands on its list, or None where it is settled. Raises Damaged."""
+        text: str | None = await self._persist(lambda: self._leases.todo(job, unit))
+        return text
+
+    async def stop(self, job: str, note: str) -> None:
+        """Lets a job rest that cannot be worked on, and says so once."""
+        self._specs.pop(job, None)
+        try:
+            await self._persist(lambda: self._leases.stop(job, note))
+        except Damaged:
+            note = f"{note} It cannot be stopped either."
+        if self._stopped.get(job) != note:
+            self._stopped[job] = note
+            log.warning("job %s is stopped: %s", job, note.replace("\n", " "))
+
+    async def admit(self, job: str, model: str, unit: int, token: str) -> Grant | Drop:
+        """Waits in the line of the job and its model until the ledger says go or drop.
+
+        Raises:
+            Damaged: admit.lua breaks on what stands in the ledger.
+        """
+        line = self._lines.setdefault((model, job), Line())
+
+        async def ask(more: bool) -> Grant | Wait | Drop:
+            asking = asyncio.ensure_future(
+                self._persist(lambda: self._leases.admit(job, model, unit, token, more=more))
+            )
+            try:
+                reply: Grant | Wait | Drop = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                # The lease may be taken already: it is used then, or a call that nobody makes would be charged.
+                await asyncio.wait([asking], timeout=_BROKER_RETRY_MOST)
+                if not asking.done() or not isinstance(reply := asking.result(), Grant):
+                    asking.cancel()
+                    raise
+            if isinstance(reply, Grant):
+                self.busy.add((job, unit))
+            return reply
+
+        try:
+            return await line.admit(ask)
+        finally:
+            self.on_room(job)
+
+    def in_line(self, job: str) -> int:
+        """How many of the job's examples wait here for admission."""
+        return sum(line.waiting for (_, of), line in list(self._lines.items()) if of == job)
+
+    async def settle(
+        self,
+        job: str,
+        model: str,
+        unit: int,
+        token: str,
+        settlement: Settlement,
+        attempt: dict[str, Any],
+        examples: list[dict[str, Any]],
+    ) -> None:
+        """Brings an attempt's end to the ledger, through the journal where the broker is away.
+
+        Raises:
+            Stopped: the process has no more time; the journal holds it.
+        """
+
+        def write() -> None:
+            record = {"job": job, "model": model, "unit": unit, "attempt": attempt, "examples": examples}
+            self._journal.write(token, record | {"settlement": settlement.model_dump()})
+
+        ask = self._persist(lambda: self._leases.settle(job, model, unit, token, settlement, attempt, examples), write)
+        answer = await _uncut(ask)
+        self._journal.done(token)
+        self.busy.discard((job, unit))
+        for (of, _), line in self._lines.items():
+            if of == model:
+                line.settled()
+        if answer == "duplicate":
+            log.info("%s %s was settled before: this answer is counted as a duplicate", job, unit)
+
+    async def replay(self) -> None:
+        """Settles what dead workers of this machine have left in their journals; what cannot be is set aside."""
+        for left in self._journal.left_behind():
+            try:
+                with reading("a line of the journal"):
+                    given = {name: left[name] for name in ("job", "model", "unit", "token", "attempt", "examples")}
+                    settlement = Settlement.model_validate(left["settlement"])
+                await self.settle(settlement=settlement, **given)
+            except Damaged as damaged:
+                path = self._journal.set_aside(left)
+                log.warning("an answer that was paid for cannot be settled and is kept in %s: %s", path, damaged)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._leases.close()
+
+    async def _persist(self, ask: Any, on_trouble: Any = None) -> Any:
+        """Asks until the broker answers; calls `on_trouble` before asking again."""
+        pause = 0.1
+        while True:
+            try:
+                return await ask()
+            except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
+                broken = isinstance(error, redis.ResponseError) and not _passing(error)
+                if not broken:
+                    log.warning("the broker does not answer (%s): trying again", type(error).__name__)
+                if on_trouble is not None:
+                    try:
+                        on_trouble()
+                    except OSError as disk:
+                        # It stays in memory and is tried again: lost only if this process dies meanwhile too.
+                        log.warning("the journal cannot be written (%s)", disk.strerror)
+                    else:
+                        if self.late:
+                            raise Stopped from None
+                if broken:
+                    raise Damaged("a script of the ledger breaks on what stands in the broker.") from None
+            await asyncio.sleep(pause)
+            pause = min(_BROKER_RETRY_MOST, pause * 2)
+
+
+async def _uncut(work: Coroutine[Any, Any, Any]) -> Any:
+    """Sees the work through although this task is cancelled meanwhile: what was paid for reaches the ledger."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    return task.result()
+
+
+def _passing(error: redis.ResponseError) -> bool:
+    """Whether an error reply speaks of the server's state (loading, read-only, out of memory), or of rights.
+
+    Both will pass: a person gives the rights back, and what was paid for meanwhile is not lost.
+    """
+    states = ("LOADING", "READONLY", "OOM", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "NOAUTH")
+    return isinstance(error, NoPermissionError) or str(error).startswith(states)

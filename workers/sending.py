@@ -1,0 +1,49 @@
+"""Sending tasks to a job's queue, and word of it to the workers. Cheap to import, as workers/app.py is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from kombu import Exchange, Queue
+
+from workers.app import app, job_queue, task_name
+
+BATCH = 1000
+
+log = logging.getLogger(__name__)
+
+
+def enqueue(model: str, units: Iterable[tuple[str, int]]) -> int:
+    """Sends one message per task, (job, unit), to the job's queue, in pipelined batches, and says how many.
+
+    A message that is sent twice, after a batch of which nobody knows whether it arrived, does no harm.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker is away.
+    """
+    task = app.tasks[task_name(model)]
+    sent = 0
+    queues: dict[str, Queue] = {}
+    with app.producer_or_acquire() as producer, producer.batch(max_size=BATCH):
+        for job, unit in units:
+            task.apply_async(
+                (job, unit),
+                task_id=f"{job}-{unit}",
+                producer=producer,
+                queue=queues.setdefault(job, Queue(job_queue(model, job), Exchange(""))),
+                declare=[],
+                retry=False,
+                argsrepr=f"('{job}', {unit})",
+                kwargsrepr="{}",
+            )
+            sent += 1
+    return sent
+
+
+def announce() -> None:
+    """Tells the workers that a job has begun to run, so that they need not find out with their next heartbeat."""
+    try:
+        app.control.broadcast("look_for_jobs")
+    except app.connection_for_write().recoverable_connection_errors:
+        log.debug("the broker is away: workers find the job themselves")
