@@ -17,10 +17,8 @@ from config.models import Model, models
 from config.settings import settings
 from workers.rejections import Rejected, rejection
 
-#: Seconds after which Redis hands out again what a worker took and did not acknowledge. Longer than any call with
-#: its settlement; the ledger makes a second delivery harmless.
-VISIBILITY_SECONDS = 900
-SOCKET_SECONDS = 30
+#: Celery's own loop stands still while it waits for an answer.
+SOCKET_SECONDS = 10
 
 
 def task_name(model: str) -> str:
@@ -70,7 +68,7 @@ app.conf.update(
     result_accept_content=["json"],
     task_ignore_result=True,  # results are in the ledger
     task_store_errors_even_if_ignored=False,
-    # Delivered again if its worker dies. What fails is in the ledger, so it is acknowledged like the rest.
+    # Acknowledged when it ends, so that what Celery holds is bounded by its threads. What fails is in the ledger.
     task_acks_late=True,
     task_acks_on_failure_or_timeout=True,
     worker_prefetch_multiplier=1,
@@ -81,11 +79,12 @@ app.conf.update(
     broker_connection_max_retries=None,  # by default a worker gives up after 100 tries
     broker_channel_error_retry=True,  # READONLY and OOM pass
     broker_transport_options={
-        "visibility_timeout": VISIBILITY_SECONDS,
-        "unacked_restore_interval": 10,
-        "unacked_restore_throttle": 3,
+        # The ledger knows what is unsettled and who holds it, and enqueues again what a dead worker held. A second
+        # record in the broker of what was delivered costs two transactions an example, a quarter of a worker's time.
+        "ack_emulation": False,
         "socket_timeout": SOCKET_SECONDS,  # without it a lost link hangs an acknowledgement for ever
-        "socket_connect_timeout": 10,
+        "socket_connect_timeout": 5,
+        "health_check_interval": 5,  # a question for messages that is not answered is given up after as long
         "socket_keepalive": True,
         "queue_order_strategy": "workers.turns:TurnsCycle",
         "priority_steps": [0],  # jobs share by weight; messages of other priorities would be as many keys to ask

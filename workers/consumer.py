@@ -7,6 +7,7 @@ Celery's own limit is per worker and has no burst; at high rates it runs at a th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery.utils.time import rate
@@ -16,6 +17,8 @@ from config.models import Model
 from workers import runtime
 from workers.app import rate_limit, task_name
 
+_EVENTS_EVERY_SECONDS = 0.25
+
 
 class Consumer(CeleryConsumer):
     """A consumer whose tasks wait for admission in the ledger instead of in a local bucket."""
@@ -23,8 +26,17 @@ class Consumer(CeleryConsumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """Called whenever the event loop starts, and so after every loss of the broker."""
         super().register_with_event_loop(hub)
+        hub.call_repeatedly(_EVENTS_EVERY_SECONDS, self._flush_events)
         runtime.waker.listen(hub)
         runtime.look()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """As Celery's own, but asking every two seconds: it would wait longer each time, up to half a minute."""
+        conn.ensure_connection = partial(conn.ensure_connection, interval_step=0)
+        return super().ensure_connected(conn)
+
+    def on_send_event_buffered(self) -> None:
+        """Celery would publish at every turn of its loop, mostly one event at a time."""
 
     #: What each task's rate_limit was when it was last handed on.
     _known: dict[str, Any]

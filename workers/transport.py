@@ -50,8 +50,16 @@ def _is_good(read: Callable[[bytes], Any], raw: Any, place: str) -> bool:
 class Channel(RedisChannel):
     """A channel that hands on no message that is not one."""
 
+    _kept: Any = None
+
     def _create_client(self, asynchronous: bool = False) -> Any:
+        # kombu asks for one with every message it sends or acknowledges. They share a pool, so one will do, and to make
+        # it costs more than to use it: redis-py fills a table of all replies' types for each.
+        if not asynchronous and self._kept is not None and self._kept.connection_pool is self.pool:
+            return self._kept
         client = super()._create_client(asynchronous)
+        if not asynchronous:
+            self._kept = client
         client.set_response_callback("BRPOP", _taken)
         client.set_response_callback("HGET", _delivered)
         return client
