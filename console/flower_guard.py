@@ -9,7 +9,7 @@ from flower.api import control, tasks
 from flower.views import BaseHandler, monitor
 from tornado.web import HTTPError, authenticated, url
 
-from console.flower import LOOPBACK
+from console.services import LOOPBACK
 
 #: Tasks are enqueued by producers alone, and queues and workers are looked after by the fleet itself.
 _OFF = (

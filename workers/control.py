@@ -6,7 +6,8 @@ import logging
 from typing import Any
 
 from celery.app import control
-from redis.exceptions import NoPermissionError
+
+from ledger.connection import refused
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class Control(control.Control):
         try:
             return super().broadcast(*arguments, **options)
         except Exception as error:
-            if not any(isinstance(one, NoPermissionError) for one in (error, error.__cause__, error.__context__)):
+            if not refused(error):
                 raise
             log.debug("the broker lets this user send no commands to workers")
             return [] if options.get("reply") else None
