@@ -13,12 +13,13 @@ from typing import Any
 from ledger import keys
 from ledger.connection import Redis
 from ledger.damaged import Damaged, reading
+from ledger.storable import json_line
 
 #: Places for accepted examples, and for each cause.
 ACCEPTED, CAUSE = 20, 5
 _MOST_TEXT = 8_000  # characters of one text
 _MOST_BYTES = 64_000  # of an example
-_FACTS = ("recipe", "answered_by", "worker", "latency_seconds", "at")
+_FACTS = ("unit", "attempt", "recipe", "answered_by", "worker", "latency_seconds", "at")
 
 
 @dataclass(frozen=True)
@@ -41,42 +42,43 @@ def cause_of(outcome: str, reason: str) -> str:
 
 
 def fields(
-    outcome: str, reason: str, attempt: dict[str, Any], examples: list[dict[str, Any]], first: dict[str, Any] | None
-) -> dict[str, str]:
+    outcome: str, reason: str, attempt: dict[str, Any], examples: list[dict[str, Any]], number: int
+) -> dict[str, bytes]:
     """What goes into the job's hash for one attempt.
 
     Args:
         outcome, reason: of the attempt, as they were settled.
         attempt, examples: the records that went to the ledger.
-        first: the task, of which an attempt that failed has the number of the first example.
+        number: how many of the cause the worker has kept before, which says whose place it takes.
     """
     if outcome == "again":
-        facts = {name: attempt[name] for name in _FACTS} | {"attempt": attempt["attempt"]}
-        index = first["first"] if first else attempt["unit"]
-        return {f"{cause_of(outcome, reason)} {index % CAUSE}": _text(facts | {"index": index})}
+        facts = {name: attempt[name] for name in _FACTS}
+        return {f"{cause_of(outcome, reason)} {number % CAUSE}": _text(facts)}
     kept = {}
-    for example in examples:
+    for place, example in enumerate(examples, number * len(examples)):
         accepted = example["outcome"] == "accepted"
         name = cause_of(example["outcome"], example.get("reason", ""))
-        place = example["index"] % (ACCEPTED if accepted else CAUSE)
-        kept[f"{name} {place}"] = _text(_shortened(example) | {"worker": attempt["worker"]})
+        # The conversation says the same in other words.
+        shown = {field: value for field, value in example.items() if field != "messages"}
+        kept[f"{name} {place % (ACCEPTED if accepted else CAUSE)}"] = _text(
+            _shortened(shown) | {"worker": attempt["worker"]}
+        )
     return kept
 
 
-def _text(record: dict[str, Any]) -> str:
-    text = json.dumps(record, ensure_ascii=False)
+def _text(record: dict[str, Any]) -> bytes:
+    text = json_line(record)
     if len(text) <= _MOST_BYTES:
         return text
     # Of very many texts: what it is must do.
-    small = {name: value for name, value in record.items() if not isinstance(value, dict | list)}
-    return json.dumps(small, ensure_ascii=False)
+    return json_line({name: value for name, value in record.items() if not isinstance(value, dict | list)})
 
 
 def _shortened(value: Any) -> Any:
     if isinstance(value, str) and len(value) > _MOST_TEXT:
         return f"{value[:_MOST_TEXT]}… ({len(value) - _MOST_TEXT:,} characters more)"
     if isinstance(value, dict):
-        return {name: _shortened(one) for name, one in value.items() if name != "messages"}
+        return {name: _shortened(one) for name, one in value.items()}
     return [_shortened(one) for one in value] if isinstance(value, list) else value
 
 

@@ -1,0 +1,38 @@
+"""Flower's templates with our tab in its navigation, and our pages beside its own."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from tornado.template import Loader, Template
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).parents[1] / "templates" / "flower"
+_NAVBAR, _TAB = "navbar.html", "tab.html"
+#: Where the list of Flower's own tabs begins.
+_LIST = re.compile(r'<ul class="[^"]*\bnavbar-nav\b[^"]*">')
+
+
+class PagesLoader(Loader):
+    """Loads our templates by their names, all others from Flower's folder; its navigation is given one more tab."""
+
+    def _create_template(self, name: str) -> Template:
+        ours = TEMPLATES / name
+        if ours.is_file():
+            return Template(ours.read_text("utf-8"), name=name, loader=self)
+        if name != _NAVBAR:
+            return super()._create_template(name)
+        text = (Path(self.root) / name).read_text("utf-8")
+        return Template(with_tab(text, (TEMPLATES / _TAB).read_text("utf-8")), name=name, loader=self)
+
+
+def with_tab(navbar: str, tab: str) -> str:
+    """Flower's navigation with `tab` before its first own one; as it is where that place is not to be found."""
+    place = _LIST.search(navbar)
+    if place is None:
+        log.warning("this Flower's navigation is built in another way: the jobs are at /jobs, without a tab")
+        return navbar
+    return f"{navbar[: place.end()]}\n{tab}{navbar[place.end() :]}"
