@@ -10,9 +10,10 @@ import typer
 from kombu.exceptions import OperationalError
 
 from config.errors import UserError
+from ledger.connection import refused
 
 try:
-    from console.commands import demo, estimate, follow, jobs, look, models, run, serve, usage
+    from console.commands import demo, estimate, follow, jobs, look, models, run, serve, top, usage, watch
 except UserError as error:
     # Each model has its task, so a models file that cannot be used shows before any command runs.
     print(error, file=sys.stderr)
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A fleet that generates datasets with language models, inside the provider's limits and your budget.",
 )
-for group in (demo, run, estimate, follow, jobs, models, look, usage, serve):
+for group in (demo, run, estimate, watch, follow, jobs, models, look, top, usage, serve):
     group.register(app)
 
 
@@ -39,6 +40,9 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     except (redis.RedisError, OperationalError) as error:
+        if refused(error):
+            print("the broker's user in REDIS_URL may not do that: give one of the right role.", file=sys.stderr)
+            sys.exit(2)
         print(f"the broker does not answer any more ({type(error).__name__}); nothing is lost.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

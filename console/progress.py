@@ -1,146 +1,200 @@
-"""How far a job is, as it goes: a live display in a terminal, plain lines where there is none."""
+"""How far a job is, as it goes: a live display in a terminal, plain lines or JSON where there is none."""
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
+import threading
 import time
 from collections import deque
 from types import TracebackType
+from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
+from rich.control import Control
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
+from rich.status import Status as Spinner
 from rich.text import Text
 
-from ledger.status import Status
+from console.reading.watching import Watched, as_json
+from console.reading.words import dollars, span
+from console.screens.job import drawing
+from console.screens.line import plain
+from ledger.jobs import AT_REST
 
-_LINE_EVERY_SECONDS = 5.0
-_RATE_OVER_SECONDS = 20.0
-_COLOURS = {"running": "green", "complete": "green", "stopped": "red"}
+__all__ = ["Progress", "dollars", "span"]
 
-
-def dollars(amount: float) -> str:
-    """An amount of money as people read it: cents, or more digits where it is small."""
-    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}"
-
-
-def span(seconds: float) -> str:
-    """A time as people read it: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-class Rate:
-    """Examples per second over the last seconds."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def at(self, settled: int, now: float) -> float:
-        """Notes how many are settled now and gives the rate."""
-        self._seen.append((now, settled))
-        while self._seen[0][0] < now - _RATE_OVER_SECONDS and len(self._seen) > 2:
-            self._seen.popleft()
-        (then, before), (last, after) = self._seen[0], self._seen[-1]
-        return (after - before) / (last - then) if last > then else 0.0
+_DRAW_EVERY_SECONDS = 0.5
+#: Without an answer for so long, the display says so; a redraw may be that late on a busy machine.
+_SILENT_SECONDS = 3.0
+#: Plain lines are this far apart at first, then a fiftieth of the time so far, and at most a minute.
+_LINE_EVERY_SECONDS, _LINE_SHARE, _LINE_MOST_SECONDS = 5.0, 0.02, 60.0
+_MESSAGES_KEPT = 8
 
 
 class Progress:
-    """Shows a job's status each time it is given one."""
+    """Shows a job each time it is given a reading, on standard error.
 
-    def __init__(self) -> None:
+    Args:
+        every: seconds between two lines where there is no terminal; None lets them grow rarer.
+        json_lines: readings as JSON on standard output, and no display.
+    """
+
+    def __init__(self, every: float | None = None, *, json_lines: bool = False) -> None:
         self._console = Console(stderr=True)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=False) if self.is_live else None
-        self._rate = Rate()
-        self._next_line = 0.0
-
-    @property
-    def is_live(self) -> bool:
+        self._every = every
+        self._json = json_lines
+        self.is_live = self._console.is_terminal and not json_lines
         """Whether there is a terminal to draw in."""
-        return self._console.is_terminal
+        self.starting = False
+        """Whether workers are on their way where there are none."""
+        self._live: Live | None = None
+        self._spinner: Spinner | None = None
+        self._messages: deque[str] = deque(maxlen=_MESSAGES_KEPT)
+        self._watched: Watched | None = None
+        self._read_at = self._began = time.monotonic()
+        self._next_line = 0.0
+        self._away: str | None = None
+        self._width = 0
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._ticker: threading.Thread | None = None
+        self._logs: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def __enter__(self) -> Progress:
-        if self._live:
-            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
+        self._ended.set()
+        if self._ticker is not None:
+            self._ticker.join()
+        with self._lock:
+            self._stop_spinner()
+            self._stop_live()
 
     def say(self, message: str) -> None:
         """A line above the display."""
-        if self._live:
-            self._live.console.print(message, highlight=False, markup=False)
-        else:
-            print(message, file=sys.stderr, flush=True)
+        with self._lock:
+            if self.is_live:
+                self._messages.append(message)
+                self._console.print(message, highlight=False, markup=False)
+            else:
+                print(message, file=sys.stderr, flush=True)
 
     def wait(self, message: str) -> None:
         """What is waited for before there is a job to show; in a terminal the job then takes its place."""
-        if self._live:
-            self._live.update(Spinner("dots", Text(message), style="cyan"), refresh=True)
-        else:
-            self.say(message)
+        with self._lock:
+            if not self.is_live:
+                self.say(message)
+                return
+            self._stop_spinner()
+            self._spinner = Spinner(Text(message), console=self._console, spinner_style="cyan")
+            self._spinner.start()
 
-    def show(self, status: Status, last: bool = False) -> None:
-        """The job as it is now; `last` for the reading that ends the display, which shows the rate of the whole job."""
+    def show(self, watched: Watched, last: bool = False) -> None:
+        """The job as it is now; `last` for the reading that ends the display."""
+        with self._lock:
+            if self._away is not None and not last:
+                self._say_back()
+            self._watched, self._read_at = watched, time.monotonic()
+            if self.is_live:
+                self._start_live()
+                if last:
+                    self._draw(last=True)
+                    self._ended.set()
+            elif (last and not self._json) or self._read_at >= self._next_line:
+                self._put_line(watched)
+
+    def away(self, error: str) -> None:
+        """The broker does not answer, for a reason of that name: what is shown grows old until it does."""
+        with self._lock:
+            if self._away is None and not self.is_live:
+                self.say(f"The broker does not answer ({error}): trying again until it does.")
+            self._away = error
+
+    def _say_back(self) -> None:
+        self._away = None
+        if not self.is_live:
+            self.say("The broker answers again.")
+
+    def _put_line(self, watched: Watched) -> None:
         now = time.monotonic()
-        rate = self._rate.at(status.settled, now)
-        if last and status.seconds:
-            rate = status.settled / status.seconds
-        if self._live:
-            self._live.update(self._drawing(status, rate), refresh=last)
-        elif last or now >= self._next_line:
-            self._next_line = now + _LINE_EVERY_SECONDS
-            self.say(self._line(status, rate))
+        usual = max(_LINE_EVERY_SECONDS, min(_LINE_MOST_SECONDS, _LINE_SHARE * (now - self._began)))
+        self._next_line = now + (usual if self._every is None else self._every)
+        if self._json:
+            print(json.dumps(as_json(watched)), flush=True)
+        else:
+            self.say(plain(watched, self.starting))
 
-    def _line(self, status: Status, rate: float) -> str:
-        left = self._left(status, rate)
-        return (
-            f"{status.job}: {status.settled}/{status.total} ({status.accepted} accepted, {status.rejected} rejected), "
-            f"{status.running} running, {rate:.1f}/s, {dollars(status.cost_usd)}{left}, {status.state}"
-        )
+    # The display, drawn by a thread of its own: it goes on while the broker is waited for.
 
-    @staticmethod
-    def _left(status: Status, rate: float) -> str:
-        todo = status.total - status.settled
-        # Below a second it would read "0 s left".
-        return f", {span(todo / rate)} left" if todo > rate > 0 and status.state == "running" else ""
+    def _start_live(self) -> None:
+        self._stop_spinner()
+        if self._live is not None:
+            return
+        self._width = self._console.width
+        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+        self._live.start()
+        self._take_logs()
+        self._draw()
+        if self._ticker is None:
+            self._ticker = threading.Thread(target=self._tick, name="display", daemon=True)
+            self._ticker.start()
 
-    def _drawing(self, status: Status, rate: float) -> Group:
-        head = Text.assemble(
-            (status.job, "bold"),
-            (f"  {status.model}  ", "dim"),
-            (status.state, _COLOURS.get(status.state, "yellow")),
-        )
-        bar = Table.grid(padding=(0, 2))
-        bar.add_row(
-            ProgressBar(
-                total=status.total,
-                completed=status.settled,
-                width=46,
-                style="bright_black",
-                complete_style="green",
-                finished_style="green",
-            ),
-            f"{status.settled:,} of {status.total:,}",
-        )
-        facts = [
-            Text.assemble((f"{status.accepted:,}", "green"), " accepted"),
-            Text.assemble((f"{status.rejected:,}", "yellow" if status.rejected else ""), " rejected"),
-            Text(f"{status.running:,} running" if status.running else ""),
-            Text(f"{rate:.1f}/s"),
-            Text(dollars(status.cost_usd) + (f" of {dollars(status.budget_usd)}" if status.budget_usd else "")),
-            Text(self._left(status, rate).removeprefix(", ")),
-        ]
-        lines: list[RenderableType] = [Text(), head, bar, Text("   ").join(fact for fact in facts if fact)]
-        if status.reasons:
-            reasons = (f"{name.replace(':', ' ')} {count}" for name, count in status.reasons.items())
-            lines.append(Text(", ".join(reasons), "dim"))
-        return Group(*lines)
+    def _stop_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            self._give_logs_back()
+
+    def _stop_spinner(self) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_DRAW_EVERY_SECONDS):
+            with self._lock:
+                if self._live is not None and not self._ended.is_set():
+                    self._draw()
+
+    def _draw(self, last: bool = False) -> None:
+        if self._live is None or self._watched is None:
+            return
+        if self._console.width != self._width:
+            self._begin_anew()
+        size = self._console.size
+        says = [] if last else self._warnings()
+        lines = drawing(self._watched, size.width, size.height - 1, says, starting=self.starting, ended=last)
+        self._live.update(Group(*lines), refresh=True)
+
+    def _begin_anew(self) -> None:
+        """After a resize nobody knows on which lines the display stands: some terminals wrap it, some cut it."""
+        self._stop_live()
+        self._console.control(Control.clear(), Control.home())
+        for message in self._messages:
+            self._console.print(message, highlight=False, markup=False)
+        self._start_live()
+
+    def _warnings(self) -> list[str]:
+        silent = time.monotonic() - self._read_at
+        rests = self._watched is None or self._watched.status.state in AT_REST
+        if rests or (self._away is None and silent < _SILENT_SECONDS):
+            return []
+        why = f" ({self._away})" if self._away else ""
+        return [f"The broker does not answer{why} for {span(silent)}: trying again. All else is from before."]
+
+    def _take_logs(self) -> None:
+        """Log lines go above the display instead of through it."""
+        for handler in logging.root.handlers:
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                self._logs.append((handler, handler.setStream(sys.stderr)))
+
+    def _give_logs_back(self) -> None:
+        for handler, stream in self._logs:
+            if stream is not None:
+                handler.setStream(stream)
+        self._logs.clear()

@@ -92,8 +92,14 @@ def demo(
             stack.enter_context(workers_here(redis, [_MODEL], 2, 50, seen))
             progress.say(f"Flower is at http://127.0.0.1:{flower_port}, the simulated provider at {root}")
             status = run_here(redis, planned, budget_usd=None, processes=0, concurrency=50, progress=progress)
+            # Imported here: numpy and templates, which other commands need not wait for.
+            from console.report.after_run import report_after  # noqa: PLC0415
+
+            report = report_after(redis, status)
         written = export(folders.job(status.job), to)
         _report(status, to, written, _bill(root) + paid)
+        if report is not None:
+            _fact("Report", report.removeprefix("Report: "))
         until = "up until Ctrl-C" if keep else "it ends with the demo; --keep leaves it up"
         _fact("Flower", f"http://127.0.0.1:{flower_port} ({until})")
         if keep:

@@ -1,4 +1,4 @@
-"""Seeing how far jobs are and taking their results: `watch`, `status`, `collect`, `export`."""
+"""Taking jobs' results: `collect`, `export`, `report`."""
 
 from __future__ import annotations
 
@@ -8,77 +8,27 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import redis as redis_py
 import typer
 
 from config import folders
-from config.errors import UserError
 from console.broker import ledger
-from console.commands.options import AsJson, JobId
+from console.commands.options import JobId
 from console.export import export as write_export
 from console.interrupts import interrupts
-from console.local import follow
-from console.pages import report_page
-from console.progress import Progress, dollars
-from console.summary import summary
-from console.tables import show
 from ledger import jobs
-from ledger.collector import Collector
+from ledger.collector import WAIT_SECONDS, Collector, will_pass
 from ledger.connection import Redis
 from ledger.jobs import AT_REST
+from ledger.part_files import DiskFull
 from ledger.results import CollectedElsewhere
-from ledger.status import status_of
+from ledger.status import Status, status_of
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the app."""
-    for command in (watch, status, collect, export, report):
+    for command in (collect, export, report):
         app.command()(command)
-
-
-def watch(job: JobId = None) -> None:
-    """Shows a job until it is complete, and collects its results on the way unless another command does.
-
-    Example: genfleet watch
-    """
-    with ledger() as redis, interrupts() as seen, contextlib.ExitStack() as stack:
-        job = jobs.find(redis, job)
-        with Progress() as progress:
-            collector = Collector(redis, job, folders.job(job))
-            try:
-                collector.start()
-                stack.callback(collector.stop)
-            except CollectedElsewhere as elsewhere:
-                progress.say(str(elsewhere))
-            last = follow(redis, job, progress, seen)
-            progress.show(last, last=True)
-        summary(last, None, None)
-    sys.exit(130 if seen.count else 0 if last.state == "complete" else 1)
-
-
-def status(job: JobId = None, as_json: AsJson = False) -> None:
-    """One reading of a job, or of all jobs.
-
-    Example: genfleet status quiz-3f9a1c2b --json
-    """
-    with ledger() as redis:
-        if job is not None or as_json:
-            reading = status_of(redis, jobs.find(redis, job))
-            print(reading.model_dump_json() if as_json else reading.model_dump_json(indent=2))
-            return
-        readings = [status_of(redis, name) for name in jobs.ids(redis)]
-        show(
-            ("job", "model", "state", "accepted", "rejected", "total", "cost"),
-            (
-                (
-                    *(one.job, one.model, one.state),
-                    *(f"{number:,}" for number in (one.accepted, one.rejected, one.total)),
-                    dollars(one.cost_usd),
-                )
-                for one in readings
-            ),
-            left=3,
-            empty="There is no job yet: genfleet submit RECIPE --count N",
-        )
 
 
 def collect(
@@ -90,18 +40,21 @@ def collect(
 
     Example: genfleet collect quiz-3f9a1c2b --to results/
     """
-    with ledger() as redis, interrupts() as seen:
+    with ledger(_say) as redis, interrupts() as seen:
         collectors: dict[str, Collector] = {}
+        said = ""
         try:
             while not seen.count:
-                wanted = [jobs.find(redis, job)] if job is not None else jobs.ids(redis)
-                readings = [status_of(redis, name) for name in wanted]
-                taken = 0
-                for reading in readings:
-                    if reading.uncollected or job is not None:
-                        folder = folders.job(reading.job) if to is None else to if job is not None else to / reading.job
-                        mine = collectors.setdefault(reading.job, Collector(redis, reading.job, folder))
-                        taken += _step(mine, alone=job is not None)
+                try:
+                    taken, readings = _round(redis, collectors, job, to)
+                except (redis_py.RedisError, DiskFull) as error:
+                    if (why := will_pass(error)) is None:
+                        raise
+                    if why != said:
+                        _say(why)
+                    said = why
+                    time.sleep(WAIT_SECONDS)
+                    continue
                 if not taken and not forever and all(reading.state in AT_REST for reading in readings):
                     break
                 if not taken:
@@ -114,6 +67,29 @@ def collect(
                 parts = collector.parts
                 counts = f"{parts.count('accepted')} accepted, {parts.count('rejected')} rejected"
                 print(f"{name}: {counts} in {parts.directory}", file=sys.stderr)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _round(
+    redis: Redis, collectors: dict[str, Collector], job: str | None, to: Path | None
+) -> tuple[int, list[Status]]:
+    """Takes what has come of the job, or of every job; says how much that was, and how far the jobs are."""
+    wanted = [jobs.find(redis, job)] if job is not None else jobs.ids(redis)
+    readings = [status_of(redis, name) for name in wanted]
+    taken = 0
+    for reading in readings:
+        if reading.uncollected or job is not None:
+            folder = _folder(reading.job, to, alone=job is not None)
+            mine = collectors.setdefault(reading.job, Collector(redis, reading.job, folder))
+            taken += _step(mine, alone=job is not None)
+    return taken, readings
+
+
+def _folder(job: str, to: Path | None, *, alone: bool) -> Path:
+    return folders.job(job) if to is None else to if alone else to / job
 
 
 def _step(collector: Collector, alone: bool) -> int:
@@ -158,17 +134,17 @@ def report(
     job: JobId = None,
     to: Annotated[Path | None, typer.Option("--to", help="The HTML file; by default JOB.html.")] = None,
 ) -> None:
-    """Writes a job's report: throughput, cost, failures by cause, latency, and some of its examples, as one HTML file.
+    """Writes all there is to see of a job to one HTML file: curves, cost, failures, coverage, lengths, examples.
+
+    It needs nothing else and asks nothing of any network; it can be sent, kept and printed.
 
     Example: genfleet report quiz-3f9a1c2b --to quiz.html
     """
+    from console.report import write_report  # noqa: PLC0415  numpy and templates, which other commands do not need
+
     with ledger() as redis:
         job = jobs.find(redis, job)
         _collect_now(redis, job)
-        page = report_page(status_of(redis, job), folders.job(job))
-    to = to or Path(f"{job}.html")
-    try:
-        to.write_text(page, "utf-8")
-    except OSError as error:
-        raise UserError(f"{to}: cannot be written ({error.strerror}).") from None
+        to = to or Path(f"{job}.html")
+        write_report(redis, job, folders.job(job), to)
     print(f"Report: {to}", file=sys.stderr)

@@ -9,20 +9,18 @@ import typer
 
 from config.models import model, models
 from config.money import NANO, to_nano_usd
+from console import acting
 from console.broker import ledger
 from console.commands.options import JobId, Priority
 from console.progress import dollars
 from console.tables import limits_row, show
 from ledger import budget as ledger_budget
-from ledger import jobs, todo
+from ledger import jobs
 from ledger import limits as ledger_limits
 from ledger.status import status_of
-from producers import submission
 from producers.plan import SubmitError
 from workers.app import app as celery
 from workers.app import task_name
-from workers.queues import drop
-from workers.sending import enqueue
 
 
 def register(app: typer.Typer) -> None:
@@ -41,13 +39,10 @@ def retry(
     """
     with ledger() as redis:
         job = jobs.find(redis, job)
-        units = todo.reopen(redis, job, todo.rejected(redis, job, reason))
-        if units:
-            jobs.set_state(redis, job, "running")
-            enqueue(status_of(redis, job).model, ((job, unit) for unit in units))
+        units = acting.retry(redis, job, reason)
         known = {name.partition(":")[2] for name in status_of(redis, job).reasons if name.startswith("rejected:")}
         why = f" for {reason}" if reason else ""
-        print(f"{job}: {len(units)} tasks rejected{why} are enqueued again.", file=sys.stderr)
+        print(f"{job}: {units} tasks rejected{why} are enqueued again.", file=sys.stderr)
         if not units and reason and known:
             print(f"It has examples rejected for {', '.join(sorted(known))}.", file=sys.stderr)
 
@@ -71,10 +66,7 @@ def cancel(job: JobId = None) -> None:
 def _rest(job: str | None, state: jobs.State) -> None:
     with ledger() as redis:
         job = jobs.find(redis, job)
-        jobs.set_state(redis, job, state)
-        reading = status_of(redis, job)
-        # Workers do so too, but there may be none.
-        drop(redis, reading.model, job)
+        reading = acting.rest(redis, job, state)
         print(f"{job}: {reading.state}, {reading.settled} of {reading.total} settled.", file=sys.stderr)
 
 
@@ -89,9 +81,7 @@ def resume(
     """
     with ledger() as redis:
         job = jobs.find(redis, job)
-        submission.adjust(redis, job, budget, priority)
-        sent = submission.resume(redis, job)
-        reading = status_of(redis, job)
+        sent, reading = acting.resume(redis, job, budget, priority)
         print(f"{job}: {reading.state}, {sent} tasks enqueued.", file=sys.stderr)
         if reading.state == "running" and reading.enqueued < reading.tasks:
             print("Not all of it was enqueued yet: run its submit command again too.", file=sys.stderr)

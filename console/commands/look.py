@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from redis.exceptions import NoPermissionError
 
 from config import folders
 from config.errors import RecipeError, UserError
@@ -21,7 +22,6 @@ from console.tables import show
 from producers.expand import combinations, expand, shares
 from producers.rows import Rows as RowsFile
 from producers.rows import read
-from workers.times import check_times
 
 
 def register(app: typer.Typer) -> None:
@@ -84,11 +84,11 @@ def _preview(name: str, count: int, rows: str | None, seed: int) -> None:
 
 
 def check() -> None:
-    """Is this machine ready? Keys, broker settings, time order, recipes; exit code 1 if anything is not.
+    """Is this machine ready? Keys, broker settings, recipes; exit code 1 if anything is not.
 
     Example: genfleet check
     """
-    good, missing, bad = [], [], list(check_times())
+    good, missing, bad = [], [], []
     for variable in sorted({one.provider.api_key_env for one in models().values()}):
         names = [one for one in models().values() if one.provider.api_key_env == variable]
         if names[0].provider.key() is None:
@@ -122,10 +122,16 @@ def _broker_problems(good: list[str]) -> list[str]:
         good.append("REDIS_URL is not set: run and demo use a broker of their own, a fleet needs one.")
         return []
     redis = connect(url)
-    good.append(f"the broker at {shown(url)} answers ({redis.info('server')['redis_version']}).")
-    problems = []
-    if redis.config_get("maxmemory-policy").get("maxmemory-policy") != "noeviction":
+    problems = ["REDIS_URL turns the check of the broker's certificate off."] if "ssl_cert_reqs=none" in url else []
+    try:
+        version = redis.info("server")["redis_version"]
+        policy, log = (redis.config_get(name).get(name) for name in ("maxmemory-policy", "appendonly"))
+    except NoPermissionError:
+        good.append(f"the broker at {shown(url)} answers; its settings are for an admin to look at.")
+        return problems
+    good.append(f"the broker at {shown(url)} answers ({version}).")
+    if policy != "noeviction":
         problems.append("the broker evicts keys when memory is short: set maxmemory-policy noeviction.")
-    if redis.config_get("appendonly").get("appendonly") != "yes":
+    if log != "yes":
         problems.append("the broker forgets everything when it restarts: set appendonly yes.")
     return problems

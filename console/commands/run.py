@@ -26,6 +26,7 @@ from console.commands.options import (
     Seed,
     SkipBadRows,
 )
+from console.commands.watch import Every
 from console.export import export, format_of
 from console.local import run_here
 from console.progress import Progress
@@ -55,17 +56,21 @@ def run(
     concurrency: Concurrency = 50,
     skip_bad_rows: SkipBadRows = None,
     as_json: AsJson = False,
+    every: Every = None,
 ) -> None:
-    """Makes a dataset on this machine: starts what is not running, submits, follows, collects, exports.
+    """Makes a dataset on this machine: starts what is not running, submits, follows, collects, exports, reports.
 
-    The same command again goes on where it stopped. Without REDIS_URL it uses a broker of its own.
+    The same command again goes on where it stopped. Without REDIS_URL it uses a broker of its own. With --json and
+    --every it gives readings as watch --json does, before the one object that --json is without.
 
     Example: genfleet run quiz --count 500 --budget 2 --to quiz.jsonl
     """
     planned = planned_job(recipe, rows, count, model_id, seed, skip_bad_rows)
     if to is not None:
         format_of(to, None)
-    with ledger() as redis, Progress() as progress:
+    with ledger() as redis, Progress(every, json_lines=as_json and every is not None) as progress:
+        if progress.is_live:
+            progress.wait("Looking at what there is to do")
         say_before(progress.say, redis, planned, budget, lambda: capacity_here(redis, workers, concurrency))
         status = run_here(
             redis,
@@ -76,12 +81,18 @@ def run(
             concurrency=concurrency,
             progress=progress,
         )
+        # Imported here: numpy and templates, which submitting and working need not wait for.
+        from console.report.after_run import report_after  # noqa: PLC0415
+
+        report = report_after(redis, status)
     written = None
     if to is not None and status.accepted:
         written = export(folders.job(status.job), to)
     if as_json:
         print(status.model_dump_json())
     summary(status, to if written is not None else None, written)
+    if report is not None:
+        print(report, file=sys.stderr)
     if status.state != "complete":
         sys.exit(1)
 
@@ -136,7 +147,7 @@ def worker(
     # Imported here: producers' commands need nothing of it.
     from workers.supervisor import Supervisor  # noqa: PLC0415
 
-    redis = fleet_broker("a worker")
+    redis = fleet_broker("a worker", waiting=lambda line: print(line, file=sys.stderr, flush=True))
     wanted = [model(name) for name in model_ids] if model_ids else list(models().values())
     able = [found.name for found in wanted if found.provider.key() is not None]
     for found in wanted:

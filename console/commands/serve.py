@@ -12,8 +12,8 @@ from config.errors import UserError
 from config.models import Limits, models
 from config.settings import missing_broker, settings
 from console.broker import serve_broker
-from console.flower import LOOPBACK, serve_flower
-from console.services import free_port
+from console.flower import serve_flower
+from console.services import LOOPBACK, free_port
 from workers.orphan import end_with_parent
 
 
@@ -26,8 +26,13 @@ def register(app: typer.Typer) -> None:
 def flower(
     port: Annotated[int, typer.Option("--port", help="Port of Flower's pages.")] = 5555,
     address: Annotated[str, typer.Option("--address", help="Address to listen on.")] = "127.0.0.1",
+    url_prefix: Annotated[str, typer.Option("--url-prefix", help="Path under which a proxy shows it.")] = "",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Show, without buttons to act.")] = False,
 ) -> None:
-    """Flower on the fleet at REDIS_URL; with FLOWER_BASIC_AUTH=user:password it asks for them.
+    """Flower on the fleet at REDIS_URL, its first tab the jobs; FLOWER_BASIC_AUTH=user:password makes it ask for them.
+
+    Counts on the Jobs tab are the ledger's, and exact. Flower's own are of the events that it saw: of the newest
+    20,000 tasks (FLOWER_MAX_TASKS), since it started.
 
     Example: genfleet flower --port 5555
     """
@@ -35,7 +40,7 @@ def flower(
         raise UserError(missing_broker("flower"))
     if address not in LOOPBACK and settings().flower_basic_auth is None:
         raise UserError(f"address: {address} is open to others; set FLOWER_BASIC_AUTH=user:password first.")
-    serve_flower(port, address)
+    serve_flower(port, address, url_prefix, read_only)
 
 
 def provider(
