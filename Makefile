@@ -4,9 +4,16 @@ BIN := .venv/bin
 # Where uv is installed it makes the environment in a tenth of the time.
 UV := $(shell command -v uv 2>/dev/null)
 
+# Tests that run at once, each on servers of its own. Most wait for processes, so they are more than the cores.
+TESTS_AT_ONCE ?= 4
+PARALLEL = --numprocesses $(TESTS_AT_ONCE) --dist loadgroup
+
+# Scenarios of `make chaos` at once: each is a whole fleet, whose seconds are shown.
+CHAOS_AT_ONCE ?= 2
+
 PEERS := curator litellm data_designer
 
-.PHONY: help env demo test quick lint acceptance bench-limits bench-admissions bench-peers clean
+.PHONY: help env demo test quick lint acceptance chaos bench-limits bench-admissions bench-flower bench-peers clean
 
 help: ## what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,13 +35,16 @@ demo: env ## a dataset in a minute: no key, no server, no cost
 	@$(BIN)/genfleet demo
 
 test: lint ## everything the project is judged by
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: lint ## lint, types and the unit tests
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 
 acceptance: env ## whole fleets, killed and counted
-	$(BIN)/python -m pytest tests/acceptance
+	$(BIN)/python -m pytest $(PARALLEL) tests/acceptance
+
+chaos: env ## whole fleets under every fault, counted from three sources; ends with a table (ARGS="-k broker")
+	$(BIN)/python -m pytest --numprocesses $(CHAOS_AT_ONCE) --dist loadgroup -m chaos tests/chaos $(ARGS)
 
 lint: env ## formatting, lint and types
 	$(BIN)/ruff check .
@@ -47,6 +57,9 @@ bench-limits: env ## ours beside others: is the limit used, is it kept (ARGS="--
 
 bench-admissions: env ## what admission costs the broker
 	@$(BIN)/python -m benchmarks.admissions
+
+bench-flower: env ## Flower beside a job of a million examples: memory, answer times
+	@$(BIN)/python -m benchmarks.flower $(ARGS)
 
 bench-peers: ## the others, each in an environment of its own; about 2 GB
 	@for peer in $(PEERS); do \

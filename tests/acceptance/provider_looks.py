@@ -18,18 +18,6 @@ def arrivals(fleet: Fleet, model: str | None = None) -> list[Call]:
     return sorted((call for call in calls if model is None or call.model == model), key=lambda call: call.t)
 
 
-def last_second_above(calls: Iterable[Call], most: float) -> float | None:
-    """The latest arrival whose second held more than `most` calls; None where none did."""
-    times = [call.t for call in calls]
-    first, found = 0, None
-    for place, t in enumerate(times):
-        while times[first] <= t - 1:
-            first += 1
-        if place - first + 1 > most:
-            found = t
-    return found
-
-
 def first_second_above(calls: Iterable[Call], least: float) -> float | None:
     """The first arrival whose second held more than `least` calls; None where none did."""
     times = [call.t for call in calls]

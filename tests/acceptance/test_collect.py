@@ -13,13 +13,14 @@ from fleet_bench import Fleet
 
 from ledger.parts import Parts
 
-COUNT = 500
+COUNT = 400
 
 
 def test_a_collector_that_is_killed_loses_and_doubles_nothing(fleet: Fleet) -> None:
     """Whatever it was doing when it was killed, the part files together hold each example and attempt once."""
-    fleet.provide(latency_seconds=0.5, faults={"500": 0.1, "malformed": 0.1})
-    fleet.worker(processes=1, concurrency=20)
+    # So slow that it outlasts the collectors on a busy machine.
+    fleet.provide(latency_seconds=1.0, faults={"500": 0.1, "malformed": 0.1})
+    fleet.worker(processes=1, concurrency=12)
     job = fleet.submit("small", "--count", str(COUNT))
     to = fleet.folder / "out"
     for kind in ("accepted", "attempts", "rejected", "accepted"):
@@ -28,6 +29,8 @@ def test_a_collector_that_is_killed_loses_and_doubles_nothing(fleet: Fleet) -> N
         # Each kind is written at its own moment, so that the kill meets a different one.
         fleet.until(new_part, f"a part of {kind} is there")
         command.end(signal.SIGKILL)
+    assert fleet.status(job).state == "running"
+    fleet.provider.control(latency_seconds=0.05)
     fleet.genfleet("collect", job, "--to", str(to))
 
     status = fleet.status(job)

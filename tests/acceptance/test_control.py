@@ -39,7 +39,6 @@ def test_a_job_is_paused_resumed_cancelled_and_retried(fleet: Fleet) -> None:
     fleet.until(lambda: not fleet.status(job).running, "calls in flight have ended")
     paused = fleet.status(job)
     assert paused.settled == paused.attempts == fleet.billed("calls") < 200
-    fleet.provider.control(latency_seconds=0.3)
     # Another job of the same model is none of the pause's business.
     other = fleet.submit("small", "--count", "400", "--seed", "1")
     fleet.until_settled(other, 10)
@@ -47,6 +46,7 @@ def test_a_job_is_paused_resumed_cancelled_and_retried(fleet: Fleet) -> None:
     fleet.until(lambda: not fleet.status(other).running, "calls in flight have ended")
     assert fleet.status(other).state == "cancelled"
     assert fleet.status(job) == paused
+    fleet.provider.control(latency_seconds=0.3)
 
     fleet.genfleet("resume", job)
     status = fleet.until_state(job, "complete")

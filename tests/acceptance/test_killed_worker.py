@@ -10,17 +10,17 @@ from fleet_bench import MODEL, Fleet, environment_of
 
 from ledger import keys
 
-COUNT = 600
+COUNT = 400
 IN_FLIGHT = 20
 
 
 def test_a_killed_process_costs_no_more_than_its_calls_in_flight(fleet: Fleet) -> None:
     """One of four processes is killed in the middle: all settle, and the difference to the bill is what it left."""
-    fleet.provide(latency_seconds=0.2)
+    fleet.provide(latency_seconds=0.4)
     worker = fleet.worker(processes=4, concurrency=IN_FLIGHT)
     fleet.until_joined(4)
     job = fleet.submit("small", "--count", str(COUNT))
-    fleet.until_settled(job, COUNT // 3)
+    fleet.until_settled(job, COUNT // 4)
     fleet.hold_calls(job, 4 * IN_FLIGHT)
     os.kill(_busy(fleet, fleet.children(worker.pid)), signal.SIGKILL)
     fleet.until(lambda: fleet.billed("left_calls"), "the provider has seen its caller leave")
@@ -42,7 +42,7 @@ def test_a_killed_process_costs_no_more_than_its_calls_in_flight(fleet: Fleet) -
 
 def test_plain_workers_take_over_from_one_that_fell_silent(fleet: Fleet) -> None:
     """Without a supervisor, a killed worker's examples come back by the other's janitor once its heart is still."""
-    fleet.provide(latency_seconds=0.2)
+    fleet.provide(latency_seconds=0.4)
     workers = [fleet.plain_worker(name, IN_FLIGHT) for name in ("one", "two")]
     fleet.until_joined(2)
     job = fleet.submit("small", "--count", str(COUNT))

@@ -6,7 +6,7 @@ from collections import Counter
 
 from fleet_bench import Fleet
 
-COUNT = 1_000
+COUNT = 600
 FAULTS = {"500": 0.02, "timeout": 0.02, "malformed": 0.02, "refused": 0.02}
 
 

@@ -11,14 +11,18 @@ from provider_looks import now
 
 from ledger.status import status_of
 
+# Looks at pace: it has the machine's other tests beside it, but none that keeps every core busy.
+pytestmark = pytest.mark.xdist_group("pace")
+
 RPM = 600
 SMALL = 30
+LARGE = 1_000
 #: Calls between two readings of a share.
 COUNTED = 60
 
 
 def test_a_small_job_with_priority_passes_a_large_one(fleet: Fleet) -> None:
-    """Submitted while a job of 3,000 runs, 30 examples of weight 50 wait for hardly any call of the large job."""
+    """Submitted while a job of 1,000 runs, 30 examples of weight 50 wait for hardly any call of the large job."""
     with _running(fleet) as large:
         small = fleet.submit("small", "--count", str(SMALL), "--seed", "1", "--priority", "50")
         submitted, before = now(), _made(fleet, large)
@@ -34,7 +38,7 @@ def test_a_small_job_with_priority_passes_a_large_one(fleet: Fleet) -> None:
 def test_two_jobs_share_a_model_by_their_weights(fleet: Fleet) -> None:
     """The job that came later has as much as the first of the same weight, and three times as much as soon as told."""
     with _running(fleet) as first:
-        second = fleet.submit("small", "--count", "3000", "--seed", "1")
+        second = fleet.submit("small", "--count", str(LARGE), "--seed", "1")
         fleet.until_settled(second, 10)
         even = _share(fleet, first, second)
         fleet.genfleet("resume", second, "--priority", "3")
@@ -54,7 +58,7 @@ def _running(fleet: Fleet) -> Iterator[str]:
     fleet.declare({MODEL: {"requests_per_minute": RPM}})
     fleet.provide(latency_seconds=0.3)
     fleet.worker(processes=2, concurrency=30)
-    large = fleet.submit("small", "--count", "3000")
+    large = fleet.submit("small", "--count", str(LARGE))
     fleet.until_settled(large, 20)
     yield large
     fleet.genfleet("cancel", large)

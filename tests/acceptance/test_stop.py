@@ -14,39 +14,39 @@ from ledger import fleet as members
 from ledger import keys
 from workers.app import job_queue
 
+COUNT = 200
+
 
 def test_a_worker_told_to_stop_finishes_its_calls_and_gives_the_rest_back(fleet: Fleet) -> None:
     """After SIGTERM no answer is lost, what waited is in the queue again, the exit code is 0, and nobody is held."""
+    # Calls may take 20 slots only, so that of the 40 tasks taken up half wait.
+    fleet.declare({MODEL: {"concurrent_requests": 20}})
     fleet.provide(latency_seconds=1.0)
     worker = fleet.worker(processes=2, concurrency=20)
-    job = fleet.submit("small", "--count", "400")
-    # Calls may take 20 slots only, so that of the 40 tasks taken up half wait.
-    fleet.genfleet("limits", MODEL, "--concurrent", "20")
+    job = fleet.submit("small", "--count", str(COUNT))
     fleet.until_settled(job, 20)
     assert worker.end().code == 0
     status = fleet.status(job)
     assert status.running == 0
-    assert status.settled == status.attempts == fleet.billed("calls") < 400
+    assert status.settled == status.attempts == fleet.billed("calls") < COUNT
     assert fleet.billed("left_calls") == 0
-    queued = [
-        json.loads(message)["headers"]["argsrepr"] for message in fleet.redis.lrange(job_queue(MODEL, job), 0, -1)
-    ]
-    todo = {f"('{job}', {int(unit)})" for unit in fleet.redis.hkeys(keys.job(job, "todo"))}
+    queued = [json.loads(message)["headers"]["id"] for message in fleet.redis.lrange(job_queue(MODEL, job), 0, -1)]
+    todo = {f"{job}-{int(unit)}" for unit in fleet.redis.hkeys(keys.job(job, "todo"))}
     assert set(queued) == todo
     assert members.alive(fleet.redis) == {}
 
     fleet.genfleet("limits", MODEL, "--concurrent", "100")
     fleet.provider.control(latency_seconds=0.1)
     fleet.worker(processes=1)
-    assert fleet.until_state(job, "complete").accepted == fleet.billed("calls") == 400
+    assert fleet.until_state(job, "complete").accepted == fleet.billed("calls") == COUNT
 
 
 def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fleet: Fleet) -> None:
     """SIGTERM twice does not wait for calls that take minutes; their money is noted, their examples are made again."""
-    fleet.provide(latency_seconds=0.1)
+    fleet.provide(latency_seconds=0.3)
     worker = fleet.worker(processes=2, concurrency=10)
     fleet.until_joined(2)
-    job = fleet.submit("small", "--count", "400")
+    job = fleet.submit("small", "--count", str(COUNT))
     fleet.until_settled(job, 30)
     fleet.hold_calls(job, 20, 50.0)
     worker.send(signal.SIGTERM)
@@ -57,7 +57,7 @@ def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fle
 
     fleet.worker(processes=1)
     status = fleet.until_state(job, "complete")
-    assert status.accepted == 400
+    assert status.accepted == COUNT
     assert status.cost_nano_usd == fleet.billed() - fleet.billed("left_cost_nano_usd")
     assert status.reasons == {"again:worker_lost": fleet.billed("left_calls")}
 

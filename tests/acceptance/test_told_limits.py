@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from fleet_bench import OPENAI_MODEL, Fleet
 from provider_looks import arrivals
 
-DECLARED, ALLOWED = 960, 240
+# Looks at pace: it has the machine's other tests beside it, but none that keeps every core busy.
+pytestmark = pytest.mark.xdist_group("pace")
+
+DECLARED, ALLOWED = 960, 240  # requests per minute
 
 
 def test_a_lower_limit_in_openais_headers_is_kept_from_the_first_answers_on(fleet: Fleet) -> None:
@@ -19,13 +23,14 @@ def test_a_lower_limit_in_openais_headers_is_kept_from_the_first_answers_on(flee
     assert fleet.until_state(job, "complete").accepted == 48
     calls = arrivals(fleet)
     told = min(call.t + call.seconds for call in calls)
-    refused = [call.t - told for call in calls if call.refused_by]
+    refused = [place for place, call in enumerate(calls) if call.refused_by]
     print(
-        f"declared {DECLARED}/min, allowed {ALLOWED}/min: {len(refused)} refusals of {len(calls)} calls, at "
-        f"{', '.join(f'{seconds:.2f}' for seconds in refused) or 'no'} s after the first answer"
+        f"declared {DECLARED}/min, allowed {ALLOWED}/min: refused of {len(calls)} calls were those in the places "
+        f"{refused}; {sum(call.t < told for call in calls)} came before the first answer"
     )
-    # Only what is under way before the first answer, or was let through with it, can be too much.
-    assert all(seconds < 1 for seconds in refused)
+    # Only what is under way before the first answer, or was let through with it, can be too much: that is less than
+    # what the declared limit lets through in a second.
+    assert all(place < DECLARED / 60 for place in refused)
     assert len(refused) <= len(calls) / 10
     row = next(line for line in fleet.genfleet("limits", OPENAI_MODEL).out.splitlines() if line.startswith("gpt-4o"))
     assert f"{DECLARED} (told {ALLOWED})" in row

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import dataclass
 
+import pytest
 from fleet_bench import MODEL, Fleet
 
-SECONDS = 8.0
+# Looks at pace: it has the machine's other tests beside it, but none that keeps every core busy.
+pytestmark = pytest.mark.xdist_group("pace")
+
+#: Readings of a second each.
+READINGS = 6
 PROCESSES = 8
 #: Bookkeeping that does not belong to an example: the reading itself.
 _OURS = {"cmdstat_info"}
@@ -15,9 +21,9 @@ _OURS = {"cmdstat_info"}
 
 @dataclass(frozen=True)
 class Load:
-    """Of Redis over a while: commands and calls of scripts in a second, and calls of scripts for an example."""
+    """Of Redis: commands in each second, and over all of them calls of scripts in a second and for an example."""
 
-    commands: float
+    commands: list[float]
     scripts: float
     scripts_per_example: float
 
@@ -30,8 +36,9 @@ def test_ten_times_the_waiting_tasks_are_no_more_load_on_redis(fleet: Fleet) -> 
     fleet.until_joined(PROCESSES)
     few = _load_of(fleet, "200", "0")
     many = _load_of(fleet, "2000", "1")
-    print(f"200 waiting: {few.commands:.0f} commands/s, {few.scripts:.1f} calls of scripts/s")
-    print(f"2,000 waiting: {many.commands:.0f} commands/s, {many.scripts:.1f} calls of scripts/s")
+    for waiting, load in (("200", few), ("2,000", many)):
+        seconds = " ".join(f"{commands:.0f}" for commands in load.commands)
+        print(f"{waiting} waiting: {seconds} commands/s, {load.scripts:.1f} calls of scripts/s")
     fleet.genfleet("limits", MODEL, "--rpm", "600000")
     job = fleet.submit("small", "--count", "500", "--seed", "2")
     fleet.until_settled(job, 100)
@@ -39,21 +46,26 @@ def test_ten_times_the_waiting_tasks_are_no_more_load_on_redis(fleet: Fleet) -> 
     fleet.until_state(job, "complete")
     free = (_counts(fleet)["cmdstat_evalsha"] - before["cmdstat_evalsha"]) / (500 - settled)
     print(f"calls of scripts for an example: {many.scripts_per_example:.1f} at the limit, {free:.1f} below it")
-    assert many.commands <= 1.3 * few.commands
+    # Of single seconds, a heartbeat's is higher and a busy machine's lower.
+    assert statistics.median(many.commands) <= 1.3 * statistics.median(few.commands)
 
 
 def _load_of(fleet: Fleet, count: str, seed: str) -> Load:
     """The load while a job of so many examples waits for the limit."""
     job = fleet.submit("small", "--count", count, "--seed", seed)
     fleet.until_settled(job, 5)
-    then, settled, began = _counts(fleet), fleet.status(job).settled, time.monotonic()
-    fleet.until(lambda: time.monotonic() - began >= SECONDS, "the load is measured")
-    now, made = _counts(fleet), fleet.status(job).settled - settled
-    seconds = time.monotonic() - began
+    times, counts, settled = [time.monotonic()], [_counts(fleet)], fleet.status(job).settled
+    while len(times) <= READINGS:
+        fleet.until(lambda: time.monotonic() - times[-1] >= 1, "a second is over")
+        times.append(time.monotonic())
+        counts.append(_counts(fleet))
+    made = fleet.status(job).settled - settled
     assert fleet.status(job).waiting > int(count) / 2
     fleet.genfleet("cancel", job)
-    scripts = now["cmdstat_evalsha"] - then["cmdstat_evalsha"]
-    return Load((sum(now.values()) - sum(then.values())) / seconds, scripts / seconds, scripts / made)
+    sums = [sum(reading.values()) for reading in counts]
+    commands = [(sums[n + 1] - sums[n]) / (times[n + 1] - times[n]) for n in range(READINGS)]
+    scripts = counts[-1]["cmdstat_evalsha"] - counts[0]["cmdstat_evalsha"]
+    return Load(commands, scripts / (times[-1] - times[0]), scripts / made)
 
 
 def _counts(fleet: Fleet) -> dict[str, int]:
