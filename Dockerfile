@@ -18,7 +18,8 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
 # A new volume takes its owner from the folder that it is mounted on.
 RUN useradd --uid 10001 --create-home genfleet \
     && mkdir -p /app/data \
-    && chown genfleet:genfleet /app/data
+    && chown genfleet:genfleet /app/data \
+    && chmod 700 /app/data
 ENV PYTHONUNBUFFERED=1
 WORKDIR /app
 VOLUME /app/data

@@ -106,7 +106,8 @@ class Output:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "the answer"
             return Invalid(f"{place}: {first['msg'].removeprefix('Value error, ')}")
-        except Exception as error:  # the recipe's author wrote the checks; the answer is paid for
+        except BaseException as error:  # the recipe's author wrote the checks; the answer is paid for
+            # Checks run in a thread of their own, where an exit or an interrupt is not meant for the process.
             return Invalid(f"the check of {self.name} broke on this answer ({type(error).__name__}).")
 
 

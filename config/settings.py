@@ -135,6 +135,15 @@ def api_key(variable: str) -> str | None:
         raise SettingsError(_NOT_UTF8) from None
 
 
+def key_file_stamp() -> tuple[int, int, int] | None:
+    """What changes whenever `.env` does, and None where there is none: who holds a key on asks again then."""
+    try:
+        found = Path(".env").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def missing_key(variable: str, what: str) -> str:
     """The sentence for a key that is not set: the variable and where to get one."""
     where = f" (get one at {KEYS_FROM[variable]})" if variable in KEYS_FROM else ""

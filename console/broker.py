@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +19,7 @@ from config import folders
 from config.private import private_folder
 from config.settings import settings
 from console.services import START_SECONDS, Service, ServiceError
-from ledger.connection import Redis, connect
+from ledger.connection import Redis, connect, wait_for
 from workers.app import use_broker
 from workers.orphan import end_with_parent, orphaned
 
@@ -101,8 +101,10 @@ def broker() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def ledger() -> Iterator[Redis]:
+def ledger(waiting: Callable[[str], None] | None = None) -> Iterator[Redis]:
     """A connection to the ledger at that broker, which this process and those it starts use from now on.
+
+    With `waiting`, a broker that is not there yet is waited for, and that is told so.
 
     Raises:
         ServiceError: it does not start.
@@ -110,7 +112,7 @@ def ledger() -> Iterator[Redis]:
     """
     with broker() as url:
         use_broker(url)
-        yield connect(url)
+        yield connect(url) if waiting is None else wait_for(url, waiting)
 
 
 def _joined_or_started(folder: Path, users: IO[str]) -> tuple[Service | None, str]:

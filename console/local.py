@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 
 import redis as redis_py
 from kombu.exceptions import OperationalError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from config import folders
 from config.errors import UserError
 from console.interrupts import Interrupts, interrupts
 from console.progress import Progress
+from console.reading.watching import Watcher
 from ledger import fleet
 from ledger.collector import Collector
 from ledger.connection import Redis
@@ -26,7 +28,7 @@ from workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-_EVERY_SECONDS = 0.25
+_EVERY_SECONDS, _READ_EVERY_SECONDS, _AWAY_SECONDS = 0.25, 0.5, 0.5
 
 
 class Feeder:
@@ -70,24 +72,54 @@ def follow(
     seen: Interrupts,
     look: Callable[[], None] = lambda: None,
 ) -> Status:
-    """Shows the job until it is complete, rests or Ctrl-C is pressed; gives its last status.
+    """Shows the job until it is complete, rests or Ctrl-C is pressed, through the broker's absences.
 
-    `look` is called on each round, to see after what the job needs.
+    `look` is called on each round, to see after what the job needs. Gives the job's last status.
+
+    Raises:
+        redis.RedisError: Ctrl-C was pressed while the broker was away, or it refuses this user.
     """
+    watcher, next_reading = Watcher(redis, job), 0.0
     while True:
         try:
             status = status_of(redis, job)
             look()
+            rests = bool(seen.count) or status.state in AT_REST
+            if rests or time.monotonic() >= next_reading:
+                progress.show(watcher.read(status))
+                next_reading = time.monotonic() + _READ_EVERY_SECONDS
+        except (AuthenticationError, NoPermissionError):
+            raise
         except redis_py.RedisError as error:
             if seen.count:
                 raise
-            progress.say(f"the broker does not answer ({type(error).__name__}): trying again")
-            time.sleep(1)
+            progress.away(type(error).__name__)
+            time.sleep(_AWAY_SECONDS)
             continue
-        progress.show(status)
-        if seen.count or status.state in AT_REST:
+        if rests:
             return status
         time.sleep(_EVERY_SECONDS)
+
+
+@contextlib.contextmanager
+def shown_meanwhile(redis: Redis, job: str, progress: Progress) -> Iterator[None]:
+    """Goes on showing the job in a thread, while this one waits for something to end."""
+    ended, watcher = threading.Event(), Watcher(redis, job)
+
+    def show() -> None:
+        while not ended.wait(_READ_EVERY_SECONDS):
+            try:
+                progress.show(watcher.read())
+            except redis_py.RedisError as error:
+                progress.away(type(error).__name__)
+
+    thread = threading.Thread(target=show, name="showing", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -126,7 +158,8 @@ def run_here(
         UserError: the budget is no amount, another producer enqueues the job, or its results go elsewhere.
     """
     job, model = planned.id, planned.model.name
-    with interrupts() as seen, contextlib.ExitStack() as stack:
+    # Two stacks: what ends the job's work is shown until it has ended.
+    with interrupts() as seen, contextlib.ExitStack() as shown, contextlib.ExitStack() as stack:
         collector = Collector(redis, job, folders.job(job))
         stack.callback(collector.stop)
         collector.start()
@@ -136,6 +169,7 @@ def run_here(
             count = processes
             if count:
                 stack.enter_context(workers_here(redis, [model], count, concurrency, seen))
+            progress.starting = count is None or count > 0
             feeder = Feeder(redis, planned)
             stack.callback(feeder.close)
 
@@ -150,8 +184,9 @@ def run_here(
             status = follow(redis, job, progress, seen, look)
             if seen.count and status.state not in AT_REST:
                 progress.say("Stopping: calls in flight may end; Ctrl-C again stops at once.")
+                shown.enter_context(shown_meanwhile(redis, job, progress))
     status = status_of(redis, job)
-    progress.show(status, last=True)
+    progress.show(Watcher(redis, job).read(status), last=True)
     if status.uncollected:
         raise UserError(f"{status.uncollected} results of {job} are still to be collected: genfleet collect {job}")
     return status

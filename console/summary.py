@@ -10,13 +10,18 @@ from console.progress import dollars, span
 from ledger.status import Status
 
 
-def summary(status: Status, to: Path | None, written: int | None) -> None:
-    """What came of a job, on standard error."""
+def headline(status: Status) -> str:
+    """What came of a job, in a line."""
     rate = status.settled / status.seconds if status.seconds else 0.0
-    lines = [
+    return (
         f"{status.job}: {status.accepted} accepted, {status.rejected} rejected of {status.total}, "
         f"{dollars(status.cost_usd)}, {span(status.seconds)}, {rate:.1f}/s"
-    ]
+    )
+
+
+def summary(status: Status, to: Path | None, written: int | None) -> None:
+    """What came of a job, on standard error."""
+    lines = [headline(status)]
     if to is not None:
         lines.append(f"Dataset: {to} ({written} examples)")
     else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ledger import limits
 from ledger.connection import Redis
@@ -24,6 +25,14 @@ def show(columns: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1, e
     if not console.is_terminal:
         console = Console(width=_WIDE)
     console.print(table if table.rows else empty, soft_wrap=not table.rows)
+
+
+def put(draw: Callable[[int, int | None], Sequence[Text]], wide: int = _WIDE) -> None:
+    """Prints lines to standard output, drawn for a terminal's width and height, else for `wide` columns."""
+    console = Console(highlight=False)
+    lines = draw(console.width, console.height - 1) if console.is_terminal else draw(wide, None)
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
 def limits_row(redis: Redis, model: str) -> list[str]:

@@ -14,7 +14,8 @@
 --                                doubt (sum of the variances of calls in flight); pause (us), cut (us), factor (share
 --                                of the limit after the last cut), share (now), since (calls since the cut); turn;
 --                                waited_<what> (ms that lines were told to wait for it); and what refusals.lua keeps
--- KEYS[5] worker leases  set     "<job> <unit>" of this worker
+-- KEYS[5] worker leases  set     "<job> <unit>" of this worker; beside it stands `…:alone`, a string "<job> <unit>
+--                                <until us>": the example that has its last try here, with nothing beside it
 -- KEYS[6] tries          hash    unit -> attempts so far
 -- KEYS[7] lost           hash    unit -> leases lost with their worker
 -- KEYS[8] unknown        hash    token -> "<nano-dollars> <day>" reserved for a call whose answer never came
@@ -33,6 +34,7 @@ local job, todo, leases, model, window, waiting, fleet = KEYS[1], KEYS[2], KEYS[
 local unit, token, worker = ARGV[1], ARGV[2], ARGV[3]
 
 local POISON = 3            -- leases lost with their worker before an example counts as what kills it
+local ALONE = 900000        -- ms that a worker takes nothing beside an example's last try, if that never ends
 local BURST = 0.5           -- seconds of the limit that may be used at once
 local CREDIT = 2            -- seconds of the limit that may be given back for calls that used less than expected
 local WINDOW = 60.8         -- seconds: a minute, and what calls may differ in their way to the provider
@@ -74,7 +76,20 @@ local j = redis.call('HMGET', job, 'state', 'budget', 'spent', 'reserved', 'unkn
   'plain_in', 'plain_out', 'first_at')
 if not j[1] then return {'drop', 'gone'} end
 if j[1] ~= 'running' then return {'drop', j[1]} end
-if tonumber(redis.call('HGET', KEYS[7], unit) or 0) >= POISON then return {'drop', 'poison'} end
+local losses = tonumber(redis.call('HGET', KEYS[7], unit) or 0)
+if losses >= POISON then return {'drop', 'poison'} end
+-- Whoever was in flight beside the example that killed its worker is as suspect as that one. So the last try of each
+-- has nothing beside it in its worker: what dies then dies by it.
+local alone, this, last_try = KEYS[5] .. ':alone', ARGV[4] .. ' ' .. unit, losses == POISON - 1
+local function keep_alone(ms)
+  redis.call('SET', alone, this .. ' ' .. whole(now + ms * 1000), 'PX', ALONE)
+end
+local whose, until_us = string.match(redis.call('GET', alone) or '', '^(%S+ %S+) (%S+)$')
+if whose and whose ~= this and tonumber(until_us) > now then return {'wait', POLL, 'alone'} end
+if last_try then
+  keep_alone(10 * POLL)
+  if redis.call('SCARD', KEYS[5]) > 0 then return {'wait', POLL, 'alone'} end
+end
 
 local m = redis.call('HMGET', model, 'rpm', 'tpm', 'concurrent', 'told_rpm', 'told_tpm', 'guess_rpm', 'counting', 'requests',
   'tokens', 'at', 'minute_requests', 'minute_tokens', 'tail', 'in_flight', 'doubt', 'pause', 'cut', 'factor', 'since', 'turn',
@@ -267,6 +282,7 @@ if over_job or over_fleet then
 end
 
 -- Take.
+if last_try then keep_alone(ALONE) end
 local attempt = redis.call('HINCRBY', KEYS[6], unit, 1)
 local stamp = whole(now)
 redis.call('HSET', leases, unit, table.concat({token, worker, expected, whole(worst), stamp, attempt, recipe, cap, whole(variance)}, ' '))

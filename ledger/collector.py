@@ -1,5 +1,6 @@
 """The collector: takes a job's results from Redis to part files, one collector a job."""
 
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -8,13 +9,25 @@ from pathlib import Path
 import redis
 
 from ledger.connection import Redis
+from ledger.part_files import DiskFull
 from ledger.parts import Parts, PartsBusy
 from ledger.results import CollectedElsewhere, Results
+from ledger.trouble import passing
 
 BATCH = 5_000  # stream entries
 # A part file costs several waits for the disk; results that trickle in are therefore gathered this long.
 GATHER_SECONDS = 2.0
-_BROKER_AWAY_SECONDS = 1.0
+WAIT_SECONDS = 1.0  # between two tries while there is no broker, or no room on the disk
+
+log = logging.getLogger(__name__)
+
+
+def will_pass(error: Exception) -> str | None:
+    """Why results cannot be collected now, as a sentence; None where waiting does not mend it."""
+    if isinstance(error, DiskFull):
+        return str(error)
+    trouble = passing(error)
+    return None if trouble is None else f"{trouble}: waiting, and trying again."
 
 
 class Collector:
@@ -95,12 +108,18 @@ class Collector:
         self._results.claim(self.parts.identity, self._place)
 
     def _follow(self) -> None:
+        said = ""
         try:
             while not self._stopping.is_set():
                 try:
                     taken = self.step()
-                except (redis.ConnectionError, redis.TimeoutError):
-                    self._stopping.wait(_BROKER_AWAY_SECONDS)
+                except (redis.RedisError, DiskFull) as error:
+                    if (why := will_pass(error)) is None:
+                        raise
+                    if why != said:
+                        log.warning(why)
+                    said = why
+                    self._stopping.wait(WAIT_SECONDS)
                 else:
                     self._stopping.wait(0 if taken == BATCH else GATHER_SECONDS)
             self.drain()

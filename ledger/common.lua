@@ -31,6 +31,8 @@ end
 local function end_lease(lease, unit, leases, worker_leases, job_id, job, model, fleet)
   redis.call('HDEL', leases, unit)
   redis.call('SREM', worker_leases, job_id .. ' ' .. unit)
+  local alone = worker_leases .. ':alone'
+  if string.match(redis.call('GET', alone) or '', '^(%S+ %S+) ') == job_id .. ' ' .. unit then redis.call('DEL', alone) end
   redis.call('HINCRBY', model, 'in_flight', -1)
   redis.call('HINCRBY', model, 'doubt', whole(-tonumber(lease.variance)))
   redis.call('HINCRBY', job, 'reserved', whole(-tonumber(lease.reserved)))

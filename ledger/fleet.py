@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from ledger import keys
-from ledger.connection import Redis
+from ledger.connection import Redis, clock
 from ledger.damaged import Damaged, job_name, reading
 from ledger.scripts import script_text
 
@@ -16,18 +16,26 @@ HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 15.0
 """How long a heartbeat lasts, by the server's clock."""
 _KEPT_SECONDS = 3600
+#: No heart for so long, and a living worker's may have run out; so long after it, all that live have beaten again.
+_SILENCE_SECONDS = DEAD_AFTER_SECONDS - HEARTBEAT_SECONDS
+_AFTER_SILENCE_SECONDS = 2 * HEARTBEAT_SECONDS
 
 Unit = tuple[str, int]
 """A job's id and the number of one of its tasks."""
 
 
-def beat(redis: Redis, worker: str, waiting: Iterable[Unit]) -> None:
-    """This worker lives, and holds these examples without a lease on them. The server's clock ends it."""
-    with redis.pipeline() as pipe:
-        pipe.set(keys.worker(worker), "alive", px=int(DEAD_AFTER_SECONDS * 1000))
-        pipe.set(keys.worker(worker, "waiting"), json.dumps([list(unit) for unit in waiting]), ex=_KEPT_SECONDS)
-        pipe.sadd(keys.WORKERS, worker)
-        pipe.execute()
+def beat(redis: Redis, worker: str, waiting: Iterable[Unit], *, silent: bool = False) -> None:
+    """This worker lives, and holds these examples without a lease on them. The server's clock ends it.
+
+    `silent`: it takes no tasks any more, and does not know why.
+    """
+    held = json.dumps([list(unit) for unit in waiting])
+    times = (DEAD_AFTER_SECONDS, _KEPT_SECONDS, _SILENCE_SECONDS, _AFTER_SILENCE_SECONDS)
+    lasts, kept, silence, after = (int(seconds * 1000) for seconds in times)
+    redis.register_script(script_text("beat"))(
+        keys=[keys.worker(worker), keys.worker(worker, "waiting"), keys.WORKERS, keys.HEARD, keys.SILENCE],
+        args=[worker, "silent" if silent else "alive", lasts, held, kept, silence, after],
+    )
 
 
 def alive(redis: Redis) -> dict[str, list[Unit]]:
@@ -53,8 +61,23 @@ def _units(text: bytes | None) -> list[Unit]:
 
 
 def dead(redis: Redis) -> list[str]:
-    """Workers that joined, have not left, and whose heartbeat has run out."""
+    """Workers that joined, have not left, and whose heartbeat has run out.
+
+    After the broker was away all hearts have run out, and the first to be heard again must not bury the others.
+    """
+    if redis.exists(keys.SILENCE):
+        return []
     return sorted(_joined(redis) - set(alive(redis)))
+
+
+def hearts(redis: Redis, workers: list[str]) -> list[str | None]:
+    """What each worker's heartbeat says, alive or silent; None where there is none.
+
+    Raises:
+        redis.RedisError: the broker is away, or takes no writes, so that hearts cannot be heard.
+    """
+    redis.persist(keys.WORKERS)
+    return [None if heart is None else heart.decode() for heart in redis.mget(map(keys.worker, workers))]
 
 
 def reap(redis: Redis, worker: str, *, now: bool = False) -> list[Unit]:
@@ -63,10 +86,11 @@ def reap(redis: Redis, worker: str, *, now: bool = False) -> list[Unit]:
     An example that it took up after its last heartbeat is not among them: it is found when its queue runs dry.
     """
     waiting = _units(redis.get(keys.worker(worker, "waiting")))
+    there = datetime.fromtimestamp(clock(redis), UTC)
     script = redis.register_script(script_text("reap"))
     ended = script(
         keys=[keys.WORKERS, keys.worker(worker), keys.worker(worker, "leases")],
-        args=[worker, keys.PREFIX, "now" if now else "", datetime.now(UTC).isoformat(timespec="milliseconds")],
+        args=[worker, keys.PREFIX, "now" if now else "", there.isoformat(timespec="milliseconds")],
     )
     if not ended and not now and redis.exists(keys.worker(worker)):
         return []

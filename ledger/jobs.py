@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import time
+import json
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from config.errors import UserError
+from config.fingerprint import fingerprint
+from config.importing import output_class
 from config.models import Model
 from config.money import highest
 from config.recipe import Recipe
 from ledger import keys
-from ledger.connection import Redis
-from ledger.damaged import amount, job_name, reading
+from ledger.connection import Redis, clock
+from ledger.damaged import Damaged, amount, job_name, reading
 from ledger.scripts import script_text
 
 State = Literal["running", "paused", "budget", "stopped", "cancelled", "complete"]
@@ -22,6 +25,7 @@ State = Literal["running", "paused", "budget", "stopped", "cancelled", "complete
 AT_REST: frozenset[str] = frozenset({"paused", "budget", "stopped", "cancelled", "complete"})
 
 _MOST_SPEC = 16 * 2**20  # bytes
+_MOST_CLASSES = 2**20  # bytes
 _MOST_WEIGHT = 1e6
 
 
@@ -70,15 +74,25 @@ def create(redis: Redis, job: str, spec: Spec, model: Model, candidates: list[Mo
         "cursor": 0,
         "state": "running",
     }
+    now, classes = clock(redis), _classes_text(spec)
     # In one step, and each only where it is missing: a producer may die here, and another make the same job.
     with redis.pipeline(transaction=True) as pipe:
         for name, value in fields.items():
             pipe.hsetnx(keys.job(job), name, value)
-        # Prices are those of the latest submission: they may have changed since the first.
+        # Prices and classes are those of the latest submission: they may have changed since the first.
         pipe.hset(keys.job(job), mapping=_prices(candidates))
+        if classes:
+            pipe.hset(keys.job(job), "classes", classes)
         pipe.set(keys.job(job, "spec"), spec.model_dump_json(by_alias=True), nx=True)
-        pipe.zadd(keys.JOBS, {job: time.time()}, nx=True)
+        pipe.zadd(keys.JOBS, {job: now}, nx=True)
         return bool(pipe.execute()[0])
+
+
+def _classes_text(spec: Spec) -> str:
+    """The spec's classes, and their versions as they are here, for workers to compare; nothing where it has none."""
+    named = [(recipe.name, recipe.output) for recipe in spec.recipes if isinstance(recipe.output, str)]
+    found = [OutputClass(recipe, path, fingerprint(output_class(path, recipe))) for recipe, path in named]
+    return json.dumps(found) if found else ""
 
 
 def _prices(candidates: list[Model]) -> dict[str, int]:
@@ -110,12 +124,21 @@ def ids(redis: Redis) -> list[str]:
     return [job for raw in redis.zrevrange(keys.JOBS, 0, -1) if (job := job_name(raw)) is not None]
 
 
+class OutputClass(NamedTuple):
+    """The class of a recipe's output as its producer had it: `module:Class`, and what tells its version."""
+
+    recipe: str
+    path: str
+    fingerprint: str
+
+
 @dataclass(frozen=True)
 class Running:
-    """What a worker must know of a job to take its tasks: the model, and the share of it that is the job's."""
+    """What a worker must know of a job to take its tasks: the model, the share of it that is the job's, and classes."""
 
     model: str
     weight: float
+    classes: tuple[OutputClass, ...] = ()
 
 
 def running(redis: Redis) -> dict[str, Running]:
@@ -123,15 +146,24 @@ def running(redis: Redis) -> dict[str, Running]:
     names = ids(redis)
     with redis.pipeline(transaction=False) as pipe:
         for name in names:
-            pipe.hmget(keys.job(name), "state", "model", "weight")
+            pipe.hmget(keys.job(name), "state", "model", "weight", "classes")
         found = zip(names, pipe.execute(raise_on_error=False), strict=True)
     jobs = {}
     for name, fields in found:
         if isinstance(fields, list) and fields[0] == b"running" and fields[1]:
             weight = amount(fields[2]) if fields[2] is not None else 1.0
             if weight is not None and weight <= _MOST_WEIGHT:
-                jobs[name] = Running(fields[1].decode("utf-8", "replace"), weight)
+                with suppress(Damaged):
+                    jobs[name] = Running(fields[1].decode("utf-8", "replace"), weight, _classes(name, fields[3]))
     return jobs
+
+
+def _classes(job: str, text: bytes | None) -> tuple[OutputClass, ...]:
+    with reading(f'the classes of job "{job}"'):
+        if len(text or b"") > _MOST_CLASSES:
+            raise ValueError
+        found = json.loads(text or b"[]")
+        return tuple(OutputClass(str(recipe), str(path), str(mark)) for recipe, path, mark in found)
 
 
 def find(redis: Redis, job: str | None) -> str:

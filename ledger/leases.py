@@ -10,6 +10,7 @@ import redis.asyncio
 from pydantic import BaseModel, ConfigDict
 
 from ledger import keys
+from ledger.connection import CONNECT_SECONDS, SOCKET_SECONDS
 from ledger.damaged import reading
 from ledger.fleet import DEAD_AFTER_SECONDS
 from ledger.jobs import Spec, spec_of
@@ -46,7 +47,7 @@ class Wait:
     @property
     def ends_with_settlement(self) -> bool:
         """Whether what binds comes free when a call is settled, and not by the passing of time."""
-        return self.binds in ("concurrent", "budget")
+        return self.binds in ("concurrent", "budget", "alone")
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Leases:
         # Hundreds of calls may end in the same moment: they queue for a connection.
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
-            socket_timeout=30,
-            socket_connect_timeout=10,
+            socket_timeout=SOCKET_SECONDS,
+            socket_connect_timeout=CONNECT_SECONDS,
             socket_keepalive=True,
             max_connections=_CONNECTIONS,
             timeout=None,
@@ -200,6 +201,11 @@ class Leases:
         """Lets the job rest, with a note that says why."""
         script = self._redis.register_script(script_text("set_state"))
         await script(keys=[keys.job(job), keys.job(job, "todo")], args=["stopped", note])
+
+    async def keep(self, job: str, fields: dict[str, bytes]) -> None:
+        """Puts examples among the newest of the job, see latest.py. Raises redis.RedisError."""
+        if fields:
+            await self._redis.hset(keys.job(job, "latest"), mapping=fields)
 
     async def close(self) -> None:
         """Closes the connections."""

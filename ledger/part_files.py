@@ -16,6 +16,10 @@ class PartsError(UserError):
     """The part files cannot be written or read; nothing was removed from the stream."""
 
 
+class DiskFull(PartsError):
+    """There is no room for the part files: once there is, the same call works."""
+
+
 class PartDamaged(PartsError):
     """One part file does not hold what was written to it; `path` is that part's."""
 

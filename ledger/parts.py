@@ -10,6 +10,7 @@ no part and its cursor stays behind; that is harmless, because the stream is tri
 written: what is read again and lies beyond a cursor has either no rows of that kind or none on the disk yet.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -24,6 +25,7 @@ from config.private import private_file, private_folder
 from ledger.attempt_files import AttemptFiles
 from ledger.attempt_rows import NoAttempt, row_of
 from ledger.part_files import (
+    DiskFull,
     Format,
     Part,
     PartDamaged,
@@ -188,9 +190,11 @@ class Parts:
         try:
             yield
         except OSError as error:
-            raise PartsError(
+            kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else PartsError
+            then = "collecting goes on when there is room" if kind is DiskFull else "so mend that and collect again"
+            raise kind(
                 f"{error.filename or self.directory} cannot be written ({error.strerror}): "
-                "nothing was taken off the queue, so mend that and collect again."
+                f"nothing was taken off the queue, {then}."
             ) from error
 
     @contextmanager

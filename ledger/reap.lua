@@ -33,6 +33,6 @@ for _, example in ipairs(redis.call('SMEMBERS', KEYS[3])) do
     ended[#ended + 1] = example
   end
 end
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[2] .. ':waiting')
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[3] .. ':alone', KEYS[2] .. ':waiting')
 redis.call('SREM', KEYS[1], ARGV[1])
 return ended

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-Name = Literal["admit", "settle", "reap", "set_state", "set_weight", "reopen", "claim", "trim"]
+Name = Literal["admit", "settle", "reap", "set_state", "set_weight", "beat", "reopen", "claim", "trim"]
 
 _PARTS: dict[Name, tuple[str, ...]] = {
     "admit": ("common", "admit"),

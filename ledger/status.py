@@ -8,7 +8,7 @@ from contextlib import suppress
 from pydantic import BaseModel
 
 from config.money import NANO
-from ledger import keys
+from ledger import keys, taking
 from ledger.connection import Redis, clock
 from ledger.damaged import Damaged, reading
 from ledger.jobs import JobNotFound, State
@@ -73,7 +73,7 @@ def statuses_of(redis: Redis, jobs: Sequence[str]) -> list[Status]:
 
 
 def _found(redis: Redis, jobs: Sequence[str]) -> list[Status | None]:
-    with redis.pipeline(transaction=False) as pipe:
+    with redis.pipeline() as pipe:
         for job in jobs:
             pipe.hgetall(keys.job(job))
             pipe.hlen(keys.job(job, "leases"))
@@ -81,7 +81,15 @@ def _found(redis: Redis, jobs: Sequence[str]) -> list[Status | None]:
             pipe.xlen(keys.job(job, "results"))
         replies = pipe.execute()
     now = clock(redis) * 1e6
-    return [_status(job, now, *replies[4 * place : 4 * place + 4]) for place, job in enumerate(jobs)]
+    found = [_status(job, now, *replies[4 * place : 4 * place + 4]) for place, job in enumerate(jobs)]
+    # Of a job without classes no worker's copy can be another.
+    asked = [
+        one.job
+        for one, fields in zip(found, replies[::4], strict=True)
+        if one is not None and one.state == "running" and b"classes" in fields
+    ]
+    notes = taking.notes(redis, asked) if asked else {}
+    return [one and one.model_copy(update={"note": notes.get(one.job, one.note)}) for one in found]
 
 
 def _status(

@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from redis.exceptions import NoPermissionError
 
 from config.errors import UserError
 from config.recipe import Recipe
@@ -19,7 +21,8 @@ from ledger.jobs import Spec
 from ledger.scripts import script_text
 
 _MOST = 64 * 2**20  # bytes: a row of 16 MiB in the longest way to write it
-_TODO = re.compile(r"\d{1,12} \d{1,12} [a-z0-9_]+ (.*)", re.DOTALL | re.ASCII)
+_TODO = re.compile(r"\d{1,12} \d{1,12} ([a-z0-9_]+) (.*)", re.DOTALL | re.ASCII)
+_BATCH = 200
 
 
 class BeingSubmitted(UserError):
@@ -44,6 +47,10 @@ class Item(BaseModel):
             facts["fraction"] = round(self.fraction, 4)
         text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
         return f"{self.prompt_bytes} {recipe.max_tokens_per_call} {recipe.name} {text}"
+
+    def name(self, spec: Spec) -> str:
+        """What people call the task."""
+        return shown_name(spec.recipes[self.recipe].name, self.first, self.count)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def facts_of(json_text: bytes | str) -> dict[str, Any] | None:
 def task_of(todo: str) -> dict[str, Any] | None:
     """What a worker must know of a task, from how it stands on the list, as `to_todo` writes it; None as above."""
     found = _TODO.fullmatch(todo)
-    return facts_of(found[1]) if found is not None else None
+    return facts_of(found[2]) if found is not None else None
 
 
 def cursor(redis: Redis, job: str) -> int:
@@ -118,6 +125,30 @@ def unsettled(redis: Redis, job: str) -> Iterator[int]:
     for raw, _ in redis.hscan_iter(keys.job(job, "todo"), count=1000):
         if (unit := whole(raw)) is not None and unit not in leased:
             yield unit
+
+
+def named(redis: Redis, job: str, units: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """Each of these tasks with its name for people, as far as it is on the job's list."""
+    waiting = iter(units)
+    while batch := list(islice(waiting, _BATCH)):
+        try:
+            texts = redis.hmget(keys.job(job, "todo"), batch)
+        except NoPermissionError:
+            return  # the list holds rows, which are not for everyone who may see how far a job is
+        yield from (
+            (unit, name_of((text or b"").decode("utf-8", "replace"))) for unit, text in zip(batch, texts, strict=True)
+        )
+
+
+def name_of(todo: str) -> str:
+    """What people call a task, from how it stands on the list; nothing where that cannot be read."""
+    found, facts = _TODO.fullmatch(todo), task_of(todo)
+    return "" if found is None or facts is None else shown_name(found[1], facts["first"], facts["count"])
+
+
+def shown_name(recipe: str, first: int, count: int) -> str:
+    """What people call a task: its recipe and the numbers of its examples, the first being 1."""
+    return f"{recipe}, example {first + 1}" + (f" to {first + count}" if count > 1 else "")
 
 
 def rejected(redis: Redis, job: str, reason: str | None = None) -> Iterator[Rejected]:

@@ -4,6 +4,7 @@
 -- ARGV[3] the id of the first entry that stays
 --
 -- Answers {} for yes.
-redis.call('HSET', kept, 'owner', owner, 'place', place)
+-- First what gives memory back: a server that has none left then lets the rest pass.
 redis.call('XTRIM', KEYS[3], 'MINID', '=', ARGV[3])
+redis.call('HSET', kept, 'owner', owner, 'place', place)
 return {}

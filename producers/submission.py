@@ -67,7 +67,7 @@ def resume(redis: Redis, job: str) -> int:
         return 0
     jobs.set_state(redis, job, "running")
     announce()
-    return enqueue(jobs.spec(redis, job).model, ((job, unit) for unit in todo.unsettled(redis, job)))
+    return enqueue(jobs.spec(redis, job).model, job, todo.named(redis, job, todo.unsettled(redis, job)))
 
 
 def feed(redis: Redis, planned: Plan, progress: Progress | None = None, stop: threading.Event | None = None) -> int:
@@ -89,7 +89,7 @@ def feed(redis: Redis, planned: Plan, progress: Progress | None = None, stop: th
         while chunk := list(islice(items, min(BATCH, settings().queue_depth))):
             todo.hold(redis, job, me)
             todo.register(redis, job, planned.spec, chunk)
-            sent += enqueue(planned.model.name, ((job, item.unit) for item in chunk))
+            sent += enqueue(planned.model.name, job, ((item.unit, item.name(planned.spec)) for item in chunk))
             if progress is not None:
                 progress(chunk[-1].unit + 1, planned.units)
             if settings().batch_delay_ms:

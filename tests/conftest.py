@@ -73,15 +73,20 @@ def redis_client(redis_server: Server) -> Iterator[redis.Redis]:
     yield from emptied(redis_server)
 
 
-@pytest.fixture(scope="session", params=["valkey", "redis"] if shutil.which("redis-server") else ["valkey"])
-def each_server(request: pytest.FixtureRequest, redis_server: Server) -> Iterator[Server]:
-    """The embedded Valkey, and the installed redis-server where there is one."""
-    if request.param == "valkey":
-        yield redis_server
-        return
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("redis")
-    with installed_redis(folder) as server:
+@pytest.fixture(scope="session")
+def installed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The installed redis-server, one for the whole run."""
+    with installed_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+# Both go on running: tests take turns with them, and in a parallel run in any order.
+@pytest.fixture(params=["valkey", "redis"] if shutil.which("redis-server") else ["valkey"])
+def each_server(request: pytest.FixtureRequest) -> Server:
+    """The embedded Valkey, and the installed redis-server where there is one."""
+    servers = {"valkey": "redis_server", "redis": "installed_server"}
+    server: Server = request.getfixturevalue(servers[request.param])
+    return server
 
 
 @pytest.fixture

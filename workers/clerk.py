@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError
 
 from config.errors import RecipeError
 from config.recipe_check import output_problems
 from ledger.damaged import Damaged, reading
 from ledger.fleet import Unit
 from ledger.jobs import Spec
+from ledger.latest import cause_of
+from ledger.latest import fields as latest_fields
 from ledger.leases import Drop, Grant, Leases, Settlement, Wait
+from ledger.trouble import passing
 from workers.journal import Journal
 from workers.line import Line
+from workers.shown import Shown
 
 log = logging.getLogger(__name__)
 
-_BROKER_RETRY_MOST = 5.0
+_BROKER_RETRY_MOST = 2.0
+_COMPLAINT_SECONDS = 30.0
 _SPECS_KEPT = 64
 
 
@@ -50,6 +55,8 @@ class Clerk:
         self._lines: dict[tuple[str, str], Line] = {}
         self._specs: OrderedDict[str, Spec] = OrderedDict()
         self._stopped: dict[str, str] = {}
+        self._shown = Shown()
+        self._trouble, self._complained = "", 0.0
 
     async def spec(self, job: str) -> Spec | None:
         """What the job is; read once and kept.
@@ -147,6 +154,11 @@ class Clerk:
         for (of, _), line in self._lines.items():
             if of == model:
                 line.settled()
+        number = self._shown.take(job, cause_of(settlement.outcome, settlement.reason)) if answer == "settled" else None
+        if number is not None:
+            kept = latest_fields(settlement.outcome, settlement.reason, attempt, examples, number)
+            with contextlib.suppress(redis.RedisError):  # the results have it all the same
+                await _uncut(self._leases.keep(job, kept))
         if answer == "duplicate":
             log.info("%s %s was settled before: this answer is counted as a duplicate", job, unit)
 
@@ -166,6 +178,13 @@ class Clerk:
         """Closes the connections."""
         await self._leases.close()
 
+    def _complain(self, trouble: str) -> None:
+        """Says what is the matter, once for all the tasks that meet it."""
+        now = time.monotonic()
+        if trouble != self._trouble or now > self._complained + _COMPLAINT_SECONDS:
+            self._trouble, self._complained = trouble, now
+            log.warning("%s: waiting, and trying again", trouble)
+
     async def _persist(self, ask: Any, on_trouble: Any = None) -> Any:
         """Asks until the broker answers; calls `on_trouble` before asking again."""
         pause = 0.1
@@ -173,9 +192,9 @@ class Clerk:
             try:
                 return await ask()
             except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
-                broken = isinstance(error, redis.ResponseError) and not _passing(error)
-                if not broken:
-                    log.warning("the broker does not answer (%s): trying again", type(error).__name__)
+                trouble = passing(error)
+                if trouble is not None:
+                    self._complain(trouble)
                 if on_trouble is not None:
                     try:
                         on_trouble()
@@ -185,7 +204,7 @@ class Clerk:
                     else:
                         if self.late:
                             raise Stopped from None
-                if broken:
+                if trouble is None:
                     raise Damaged("a script of the ledger breaks on what stands in the broker.") from None
             await asyncio.sleep(pause)
             pause = min(_BROKER_RETRY_MOST, pause * 2)
@@ -198,12 +217,3 @@ async def _uncut(work: Coroutine[Any, Any, Any]) -> Any:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(task)
     return task.result()
-
-
-def _passing(error: redis.ResponseError) -> bool:
-    """Whether an error reply speaks of the server's state (loading, read-only, out of memory), or of rights.
-
-    Both will pass: a person gives the rights back, and what was paid for meanwhile is not lost.
-    """
-    states = ("LOADING", "READONLY", "OOM", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "NOAUTH")
-    return isinstance(error, NoPermissionError) or str(error).startswith(states)

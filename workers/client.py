@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from workers.loose import count, header_number, number, table, text
 from workers.usage import cost_of, tokens_of
 
 _CONNECT_SECONDS = 15.0
+_AFFORDS = re.compile(r"can only afford (\d{1,9})\b", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Client:
             default_headers=provider.headers,
             http_client=DefaultAioHttpClient(),
         )
+
+    def use(self, key: str) -> None:
+        """Sends this key from the next call on."""
+        self._openai.api_key = key
 
     async def call(self, request: dict[str, Any], model: Model, seconds: float) -> Answer | Failure:
         """Makes one call; never raises for what the provider or the network does."""
@@ -151,9 +157,16 @@ def _failure(status: int, error: Any, retry_after: float | None, latency: float,
         kind=kind,
         retryable=retryable if isinstance(retryable, bool) else None,
         retry_after=retry_after if retry_after is not None else number(availability.get("retry_after")),
+        affords=_affords(error.get("message")) if status == 402 else None,
         latency=latency,
         told=told,
     )
+
+
+def _affords(message: Any) -> int | None:
+    """OpenRouter tells an account that is empty from one that is too small for `max_tokens` in words alone."""
+    found = _AFFORDS.search(message) if isinstance(message, str) else None
+    return int(found[1]) if found is not None else None
 
 
 def _first(*words: Any) -> str | None:
@@ -170,7 +183,10 @@ def _retry_after(headers: Any) -> float | None:
     if seconds is not None or value is None:
         return seconds
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        # The provider's date against the provider's clock: ours may be another.
+        now = headers.get("date")
+        since = time.time() if now is None else parsedate_to_datetime(now).timestamp()
+        return max(0.0, parsedate_to_datetime(value).timestamp() - since)
     except (ValueError, OverflowError):
         return None
 

@@ -34,6 +34,8 @@ class Failure:
     transport: Literal["timeout", "connect", "connection", "stopped"] | None = None
     """timeout: no answer in time; connect: the request was never sent; connection: it broke after that;
     stopped: the worker had to end before the answer came."""
+    affords: int | None = None
+    """The tokens that the account's credit is enough for, where the call asked for more."""
     latency: float = 0.0
     told: Told | None = None
     """The limits that its headers name."""
@@ -47,12 +49,14 @@ class Decision:
     reason: a word for counts and records.
     charged: whether the provider may have billed the call although no answer came.
     refused: whether it was a 429, which the whole fleet heeds.
+    concerns_job: whether it says nothing against the example: the job is stopped when all its tries have failed so.
     """
 
     action: Literal["again", "reject", "stop"]
     reason: str
     charged: bool = False
     refused: bool = False
+    concerns_job: bool = False
 
 
 _TRANSPORT = {
@@ -98,6 +102,9 @@ def decide(failure: Failure) -> Decision:  # noqa: PLR0911, C901  a table, read 
         # OpenRouter holds money for calls in flight: too many at once is no empty account.
         if "in_flight_budget_exhausted" in words or failure.retryable:
             return Decision("again", "rate_limited", refused=True)
+        if failure.affords:
+            # What calls in flight do not use comes back to the account, so another try may be paid for.
+            return Decision("again", "low_credit", concerns_job=True)
         return Decision("stop", "payment_required")
     if status == 403:
         return Decision("reject", "moderated") if words & _REFUSAL else Decision("stop", "forbidden")

@@ -15,11 +15,13 @@ from ledger.damaged import Damaged
 from ledger.jobs import Spec
 from ledger.leases import Drop, Grant
 from ledger.todo import task_of
+from workers.checks import CheckHangs
 from workers.clerk import Clerk, Stopped
 from workers.client import Answer
 from workers.errors import Failure
 from workers.records import attempt_record, example_records
-from workers.verdict import Tries, Verdict, judge, poisoned, unreadable, unusable
+from workers.rejections import rejection
+from workers.verdict import Tries, Verdict, judge, poisoned, unchecked, unreadable, unusable
 
 if TYPE_CHECKING:
     from workers.process import Process
@@ -35,6 +37,7 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
 
     Raises:
         Stopped: the process drains; a call that was in flight is settled as unknown.
+        OverBudget: the job is at the end of its budget.
     """
     try:
         return await _generate(job, unit, process)
@@ -66,16 +69,29 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
                 # Such as an output class that this machine does not have. Nothing was sent.
                 verdict = unusable(error)
             else:
-                verdict = judge(reply, spec.recipes[item["recipe"]], item, tries, _noise)
+                verdict = await _judged(reply, spec.recipes[item["recipe"]], item, tries, process)
         recipe = spec.recipes[0 if item is None else item["recipe"]]
-        attempt = attempt_record(job, unit, number, recipe, clerk.worker, verdict, reply)
+        attempt = attempt_record(job, unit, number, recipe, clerk.worker, verdict, reply, process.clock.now())
         examples = example_records(verdict, item or {"variables": {}}, attempt)
         await clerk.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)
         if verdict.settlement.outcome != "again":
             return verdict
+        process.on_again(job, unit, number)
         if process.draining:
             raise Stopped
         await asyncio.sleep(verdict.pause)
+
+
+async def _judged(
+    reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: Tries, process: Process
+) -> Verdict:
+    if isinstance(reply, Failure):
+        return judge(reply, recipe, item, tries, _noise)
+    try:
+        return await process.checks.run(lambda: judge(reply, recipe, item, tries, _noise))
+    except CheckHangs:
+        process.sick = f"a check of {recipe.name} never ends"
+        return unchecked(reply, item)
 
 
 async def _admitted(clerk: Clerk, job: str, spec: Spec, unit: int, token: str) -> tuple[Grant | None, str | None]:
@@ -89,6 +105,8 @@ async def _admitted(clerk: Clerk, job: str, spec: Spec, unit: int, token: str) -
             raise
         return None, text
     if isinstance(grant, Drop):
+        if grant.why == "budget":
+            raise rejection("budget", "the job is at the end of its budget; genfleet resume --budget USD goes on")
         return None, await clerk.todo(job, unit) if grant.why == "poison" else None
     return grant, (await clerk.todo(job, unit) or "") if _of_job(grant.item, spec) is None else None
 

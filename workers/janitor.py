@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 20
 
+# Keys: a queue, whose next message stands at its right end. Arguments: how many of the latest become the next.
+_FIRST = "for _ = 1, ARGV[1] do redis.call('LMOVE', KEYS[1], KEYS[1], 'LEFT', 'RIGHT') end"
+_FIRST_MOST = 10_000
+
 
 def enqueue_again(redis: Redis, units: Iterable[Unit]) -> int:
     """Sends messages for examples that lost theirs, those of jobs that run; says how many."""
@@ -26,7 +30,9 @@ def enqueue_again(redis: Redis, units: Iterable[Unit]) -> int:
     models = jobs.running(redis)
     for job, numbers in by_job.items():
         if job in models:
-            sent += enqueue(models[job].model, ((job, unit) for unit in numbers))
+            sent += enqueue(models[job].model, job, todo.named(redis, job, numbers))
+            # What was begun comes before what waits: a long queue would keep it for hours.
+            redis.eval(_FIRST, 1, job_queue(models[job].model, job), min(len(numbers), _FIRST_MOST))
     return sent
 
 
@@ -37,11 +43,13 @@ class Janitor:
         self._redis = redis
         self._missing: set[Unit] = set()
 
-    def work(self, worker: str, waiting: list[Unit]) -> None:
+    def work(self, worker: str, waiting: list[Unit], *, silent: bool = False) -> None:
         """One round: beats this worker's heart, and sweeps and takes readings if no other worker does."""
-        fleet.beat(self._redis, worker, waiting)
-        if self._redis.get(keys.JANITOR) == worker.encode() or self._redis.set(
-            keys.JANITOR, worker, nx=True, ex=_LOCK_SECONDS
+        fleet.beat(self._redis, worker, waiting, silent=silent)
+        # Set in every round, so that whoever keeps house notices that the broker takes no writes.
+        if (
+            self._redis.set(keys.JANITOR, worker, nx=True, ex=_LOCK_SECONDS)
+            or self._redis.get(keys.JANITOR) == worker.encode()
         ):
             self._redis.expire(keys.JANITOR, _LOCK_SECONDS)
             self.sweep()

@@ -10,14 +10,17 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from time import monotonic
 from typing import Any
 
 from config import folders
 from config.importing import importable_from
 from config.models import Model
-from config.settings import settings
+from config.settings import key_file_stamp, settings
 from ledger.fleet import Unit
+from ledger.server_clock import ServerClock
+from workers.checks import Checks
 from workers.clerk import Clerk, Stopped
 from workers.client import Answer, Client
 from workers.errors import Failure
@@ -26,6 +29,7 @@ from workers.journal import Journal
 from workers.orphan import find_classes
 from workers.verdict import Verdict
 
+_LOOK_SECONDS = 1.0
 _RELEASE_ROUNDS = 100  # of 10 ms: longer than the broker takes to answer
 
 
@@ -37,10 +41,23 @@ class Process:
         self.threads = 100
         """Tasks that this process may hold at a time."""
         self.on_arrival: Callable[[str], None] = lambda job: None
+        self.on_again: Callable[[str, int, int], None] = lambda job, unit, attempt: None
+        """Called when an attempt at a task has failed and another follows."""
+        self.refused: frozenset[str] = frozenset()
+        """Jobs that this process cannot make; their tasks go back to the queue."""
         self.draining = False
+        self.sick: str | None = None
+        """Why this process should end and another take its place, as the end of a sentence."""
+        self.checks = Checks()
+        self.turned_at = monotonic()
+        """When the event loop last did what it was given, by `turn`."""
+        self.clock = ServerClock()
         self._clients: dict[str, Client] = {}
+        self._keyed: set[str] = set()
+        self._key_file = key_file_stamp()
         self._held: dict[Unit, asyncio.Task[Verdict | None]] = {}
         self._back: list[Unit] = []
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="genfleet", daemon=True)
         self._thread.start()
@@ -61,18 +78,22 @@ class Process:
 
     def generate(self, job: str, unit: int) -> Verdict | None:
         """Makes the examples of one task; None where there was nothing to do or the process drains."""
+        making = self._run(self._hold(job, unit))
         try:
-            verdict: Verdict | None = self._run(self._hold(job, unit)).result()
+            # A task that Celery had in its own line is begun when the others have ended, and with them the event loop:
+            # without a look at that it would wait for ever, and the process with it. Its message is sent again.
+            while not making.done() and not self._closed:
+                wait([making], timeout=_LOOK_SECONDS)
         finally:
             self.clerk.on_room(job)
-        return verdict
+        return making.result() if making.done() else None
 
     async def _hold(self, job: str, unit: int) -> Verdict | None:
         self.on_arrival(job)
         if (job, unit) in self._held:
             # The second delivery of a message that this process is at work on.
             return None
-        if self.draining:
+        if self.draining or job in self.refused:
             self._back.append((job, unit))
             return None
         task = asyncio.ensure_future(generate(job, unit, self))
@@ -84,7 +105,9 @@ class Process:
             return None
         except Exception:
             # A lease that a mistake of ours left behind ends with this process, and the example goes back.
-            self.clerk.busy.discard((job, unit))
+            if (job, unit) in self.clerk.busy:
+                self.sick = f"{job} {unit} could not be settled"
+                self.clerk.busy.discard((job, unit))
             raise
         finally:
             del self._held[job, unit]
@@ -93,12 +116,33 @@ class Process:
 
     async def call(self, request: dict[str, Any], model: Model, seconds: float) -> Answer | Failure:
         """Makes a call through this process's one client for the model's provider."""
+        if (stamp := key_file_stamp()) != self._key_file:
+            # Somebody may have put another key there: it is used from now on, without a new start.
+            self._key_file, self._keyed = stamp, set()
         name = model.provider.name
-        if name not in self._clients:
-            self._clients[name] = Client(model.provider, model.provider.key() or "")
+        if name not in self._keyed:
+            key = model.provider.key()
+            if name not in self._clients:
+                self._clients[name] = Client(model.provider, key or "")
+            elif key is not None:
+                self._clients[name].use(key)
+            self._keyed.add(name)
         return await self._clients[name].call(request, model, seconds)
 
     # What housekeeping and shutdown call, from other threads.
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it could hold another task."""
+        return len(self._held) < self.threads
+
+    def turn(self) -> None:
+        """Gives the event loop something to do, so that `turned_at` tells whether it still turns."""
+
+        def turned() -> None:
+            self.turned_at = monotonic()
+
+        self._loop.call_soon_threadsafe(turned)
 
     def waiting(self) -> list[Unit]:
         """The examples this process holds without a lease."""
@@ -161,5 +205,6 @@ class Process:
 
         with contextlib.suppress(TimeoutError):
             self._run(close()).result(timeout=5)
+        self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)

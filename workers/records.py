@@ -14,9 +14,16 @@ from workers.verdict import Verdict
 
 
 def attempt_record(
-    job: str, unit: int, number: int, recipe: Recipe, worker: str, verdict: Verdict, reply: Answer | Failure | None
+    job: str,
+    unit: int,
+    number: int,
+    recipe: Recipe,
+    worker: str,
+    verdict: Verdict,
+    reply: Answer | Failure | None,
+    at: datetime | None = None,
 ) -> dict[str, Any]:
-    """What is kept of an attempt, whatever it came to."""
+    """What is kept of an attempt, whatever it came to; `at` is when it ended, by default now and here."""
     answer = reply if isinstance(reply, Answer) else None
     cost = verdict.settlement.cost
     source = answer.cost_source if answer else "unknown" if cost is None else "none"
@@ -24,7 +31,7 @@ def attempt_record(
         "job": job,
         "unit": unit,
         "attempt": number,
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "at": (at or datetime.now(UTC)).isoformat(timespec="milliseconds"),
         "outcome": "unknown" if cost is None and answer is None else verdict.settlement.outcome,
         "reason": verdict.settlement.reason or None,
         "recipe": recipe.name,

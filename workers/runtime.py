@@ -9,23 +9,26 @@ import logging
 import os
 import sys
 import threading
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import redis as redis_py
 from celery import signals
 from celery.worker.control import control_command
 
+from config.errors import UserError
 from config.models import Model, models
 from config.settings import missing_broker, missing_key, settings
-from ledger import budget, fleet, jobs, limits
-from ledger.connection import Redis, connect
+from ledger import budget, fleet, jobs, limits, taking
+from ledger.connection import Redis, wait_for
+from ledger.trouble import passing
 from workers.app import app, task_name
+from workers.fitting import Fitting
 from workers.janitor import Janitor, enqueue_again
 from workers.orphan import end_with_parent
 from workers.process import Process
+from workers.pulse import Pulse
 from workers.queues import consumed, drop, taken_here
-from workers.times import check_times
 from workers.turns import turns
 from workers.waker import Waker
 
@@ -47,7 +50,8 @@ def process() -> Process:
 
 @lru_cache(maxsize=1)
 def _redis() -> Redis:
-    return connect(app.conf.broker_url)
+    # Where it is not there yet, a worker waits for it, as Celery itself does.
+    return wait_for(app.conf.broker_url, log.warning)
 
 
 @signals.celeryd_after_setup.connect
@@ -55,8 +59,11 @@ def prepare(**_: Any) -> None:
     """Before the worker consumes: refuse a broken set-up; leave out models whose key is missing."""
     if settings().redis_url is None:
         sys.exit(missing_broker("a worker"))
-    if problems := check_times():
-        sys.exit("\n".join(problems))
+    try:
+        _redis()
+    except UserError as error:
+        # A ledger of another version, or a broker that is not for us.
+        sys.exit(str(error))
     keyless = [model for model in models().values() if model.provider.key() is None]
     selected = set(app.amqp.queues.consume_from)
     for model in keyless:
@@ -76,11 +83,13 @@ def start(sender: Any, **_: Any) -> None:
     turns.threads = sender.pool.limit or 1
     turns.in_line, turns.idle = process().clerk.in_line, process().idle
     process().on_arrival, process().clerk.on_room = turns.arrived, _on_room
+    process().on_again = partial(_tell_flower, sender)
     threading.Thread(target=_keep_house, args=(sender,), name="housekeeping", daemon=True).start()
 
 
 waker = Waker()
 _awake = threading.Event()
+_left = threading.Event()
 
 
 def look() -> None:
@@ -95,30 +104,60 @@ def look_for_jobs(state: Any) -> dict[str, str]:
     return {"ok": "looking"}
 
 
+def _tell_flower(consumer: Any, job: str, unit: int, attempt: int) -> None:
+    """Flower counts the attempts at a task as its retries; Celery knows of one run alone."""
+    events = consumer.event_dispatcher
+    if events is not None and events.enabled:
+        events.send("task-retried", uuid=f"{job}-{unit}", retries=attempt)
+
+
 def _on_room(job: str) -> None:
     if turns.holds_back(job):
         waker.wake()
 
 
+def _silent(pulse: Pulse) -> bool:
+    """Whether this process is of no use any more; its supervisor then starts another in its place."""
+    room, asked, turned = process().has_room, turns.asked_at, process().turned_at
+    why = pulse.silent(asked_at=asked, turned_at=turned, has_room=room) or process().sick
+    if why is not None:
+        log.error("this worker should be started again: %s", why)
+    return why is not None
+
+
 def _keep_house(consumer: Any) -> None:
-    janitor = Janitor(_redis())
+    janitor, fitting = Janitor(_redis()), Fitting()
+    pulse = Pulse()
     before: dict[str, jobs.Running] = {}
-    while not process().draining:
+    while not _left.is_set():
         _awake.clear()
         try:
+            if process().draining:
+                # Calls in flight may take longer than a heartbeat lasts: without it they would be made again elsewhere.
+                fleet.beat(_redis(), process().worker, [])
+                _left.wait(fleet.HEARTBEAT_SECONDS)
+                continue
+            process().clock.ask(_redis())
             running = taken_here(consumer, jobs.running(_redis()))
-            consumer.call_soon(consumed, consumer, running)
+            fit = fitting.of(running)
+            process().refused = frozenset(fitting.refused)
+            consumer.call_soon(consumed, consumer, fit)
             # Flower's form and `celery control -d` tell one worker of a new limit, and the ledger.
             consumer.call_soon(consumer.show_limits, limits_in_force())
             waker.wake()
             for job in before.keys() - running.keys():
                 drop(_redis(), before[job].model, job)
             before = running
-            if many := turns.too_many(running):
+            idle = process().idle()
+            many = turns.too_many(fit) | {job: idle[job] for job in fitting.refused}
+            if many:
                 enqueue_again(_redis(), process().release(many))
-            janitor.work(process().worker, process().waiting())
+            process().turn()
+            janitor.work(process().worker, process().waiting(), silent=_silent(pulse))
+            taking.tell(_redis(), process().worker, fit, fitting.refused)
         except redis_py.RedisError as error:
-            log.warning("housekeeping waits for the broker (%s)", type(error).__name__)
+            pulse.nothing_known()
+            log.warning("housekeeping waits: %s", passing(error) or type(error).__name__)
         except Exception:
             log.exception("housekeeping failed; it goes on")
         _awake.wait(fleet.HEARTBEAT_SECONDS)
@@ -154,6 +193,7 @@ def drain(**_: Any) -> None:
 def _drain() -> None:
     back = process().drain(settings().grace_seconds)
     worker = process().worker
+    _left.set()
     process().close()
     try:
         enqueue_again(_redis(), list({*back, *fleet.reap(_redis(), worker, now=True)}))

@@ -14,27 +14,29 @@ BATCH = 1000
 log = logging.getLogger(__name__)
 
 
-def enqueue(model: str, units: Iterable[tuple[str, int]]) -> int:
-    """Sends one message per task, (job, unit), to the job's queue, in pipelined batches, and says how many.
+def enqueue(model: str, job: str, tasks: Iterable[tuple[int, str]]) -> int:
+    """Sends one message per task to the job's queue, in pipelined batches, and says how many.
 
     A message that is sent twice, after a batch of which nobody knows whether it arrived, does no harm.
+
+    Args:
+        tasks: their numbers, each with its name for people, which Flower shows.
 
     Raises:
         kombu.exceptions.OperationalError: the broker is away.
     """
     task = app.tasks[task_name(model)]
-    sent = 0
-    queues: dict[str, Queue] = {}
+    sent, queue = 0, Queue(job_queue(model, job), Exchange(""))
     with app.producer_or_acquire() as producer, producer.batch(max_size=BATCH):
-        for job, unit in units:
+        for unit, name in tasks:
             task.apply_async(
                 (job, unit),
                 task_id=f"{job}-{unit}",
                 producer=producer,
-                queue=queues.setdefault(job, Queue(job_queue(model, job), Exchange(""))),
+                queue=queue,
                 declare=[],
                 retry=False,
-                argsrepr=f"('{job}', {unit})",
+                argsrepr=f"{name or f'task {unit}'}, {model}",
                 kwargsrepr="{}",
             )
             sent += 1

@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 _BACKOFF_MOST = 30.0
 _STEADY_SECONDS = 60.0
 _AFTER_GRACE_SECONDS = 15.0
+_LISTEN_SECONDS = 5.0
+_PROMPT_SECONDS = 1.0  # of a broker's answer
+_JOIN_SECONDS = 60.0  # a worker that starts may need so long until its heart first beats
+_STILL_MOST = 6  # half a minute: twice as long as a heartbeat lasts
 
 
 @dataclass
@@ -43,6 +47,11 @@ class Child:
     started: float
     failures: int = 0
     restart_at: float | None = None
+    still: int = 0
+    """How often in a row its heart was not heard although it could have been."""
+    joined: bool = False
+    end_by: float | None = None
+    """When it must have ended, having been told to."""
 
 
 class Supervisor:
@@ -83,6 +92,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Watches the workers until `stop`; then 0, or 1 where some had to be killed."""
+        # In a thread of its own, which a broker that does not answer may hold up.
+        threading.Thread(target=self._listen, name="hearts", daemon=True).start()
         while not self._stopping.wait(0.2):
             for place, child in enumerate(self._children):
                 self._children[place] = self._watched(child)
@@ -91,6 +102,8 @@ class Supervisor:
     def _watched(self, child: Child) -> Child:
         code = child.popen.poll()
         if code is None:
+            if child.end_by is not None and time.monotonic() > child.end_by:
+                child.popen.kill()
             return child
         if child.restart_at is None:
             child.failures = 1 if time.monotonic() - child.started > _STEADY_SECONDS else child.failures + 1
@@ -101,6 +114,36 @@ class Supervisor:
         if time.monotonic() < child.restart_at:
             return child
         return self._start(child.name, child.index, child.failures)
+
+    def _listen(self) -> None:
+        """Ends workers that live and are of no use: they say so themselves, or their hearts stand still."""
+        while not self._stopping.wait(_LISTEN_SECONDS):
+            living = [child for child in self._children if child.popen.poll() is None and child.end_by is None]
+            began = time.monotonic()
+            try:
+                hearts = fleet.hearts(self._redis, [child.worker for child in living]) if living else []
+            except (redis_py.RedisError, OSError):
+                hearts = []
+            if not hearts or time.monotonic() - began > _PROMPT_SECONDS:
+                # While the broker is away, or has just come back, a heart that is not heard proves nothing.
+                for child in living:
+                    child.still = 0
+                continue
+            for child, heart in zip(living, hearts, strict=True):
+                self._judge(child, heart)
+
+    def _judge(self, child: Child, heart: str | None) -> None:
+        if heart is not None:
+            child.still, child.joined = 0, True
+        elif child.joined or time.monotonic() - child.started > _JOIN_SECONDS:
+            child.still += 1
+        if heart == "silent":
+            log.warning("worker %s takes no more tasks: it is told to end, and another takes its place", child.name)
+            child.popen.send_signal(signal.SIGTERM)
+            child.end_by = time.monotonic() + settings().grace_seconds + _AFTER_GRACE_SECONDS
+        elif child.still >= _STILL_MOST:
+            log.warning("the heart of worker %s stands still: it is ended, and another takes its place", child.name)
+            child.end_by = time.monotonic()
 
     def _give_back(self, child: Child) -> None:
         """What a dead worker held goes back to the queue now: nobody need wait for its heartbeat to run out."""

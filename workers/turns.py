@@ -35,6 +35,7 @@ class Turns:
         threads: of this process; each holds one task. Without calls in flight, tasks of all models together hold half
             of them, and those of each model as much as of any other.
         in_line: how many tasks of a job wait in this process for admission.
+        asked_at: when Celery last asked which queues to take from, on the monotonic clock.
         idle: by job, how many tasks this process holds without a call in flight.
     """
 
@@ -42,6 +43,7 @@ class Turns:
         self.threads = 2 * READY
         self.in_line: Callable[[str], int] = lambda job: 0
         self.idle: Callable[[], Counter[str]] = Counter
+        self.asked_at = monotonic()
         self._running: dict[str, Running] = {}
         self._jobs: dict[str, str] = {}
         self._shares: dict[str, _Share] = {}
@@ -63,6 +65,7 @@ class Turns:
 
     def order(self, queues: Iterable[str]) -> list[str]:
         """Those of the queues that more is taken of, whose turn is first first."""
+        self.asked_at = monotonic()
         full = self._full()
         self._held_back = {self._running[job].model for job in full}
         ready = [queue for queue in queues if self._jobs.get(queue) not in full]

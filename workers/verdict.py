@@ -80,8 +80,7 @@ def _after_failure(
         "cached_tokens": answer.cached_tokens if answer else 0,
     }
     if decision.action == "stop":
-        note = f"{recipe.model}: {_STOPS[reason]}"
-        return Verdict(Settlement(outcome="again", reason=reason, stop="stopped", note=note, **used))
+        return _stopped(recipe, reason, **used)
     if decision.refused:
         # With a little noise, so that the fleet does not come back as one.
         milliseconds = 0
@@ -90,6 +89,8 @@ def _after_failure(
             milliseconds = int((wait + noise.uniform(0, 0.1 + 0.05 * wait)) * 1000) + 1
         return Verdict(Settlement(outcome="again", reason=reason, retry_after_ms=milliseconds, **used))
     tries.failed += 1
+    if decision.concerns_job and tries.failed >= recipe.call.attempts:
+        return _stopped(recipe, reason, **used)
     if decision.action == "reject" or tries.failed >= recipe.call.attempts:
         detail = (
             f"given up after {tries.failed} failed calls" if decision.action == "again" else "the request is refused"
@@ -100,24 +101,41 @@ def _after_failure(
     return Verdict(Settlement(outcome="again", reason=reason, **used), pause=pause)
 
 
+def _stopped(recipe: Recipe, reason: str, **used: Any) -> Verdict:
+    note = f"{recipe.model}: {_STOPS[reason]}"
+    return Verdict(Settlement(outcome="again", reason=reason, stop="stopped", note=note, **used))
+
+
 _STOPS = {
     "insufficient_quota": "the account has no quota left; add credit, then resume the job.",
-    "invalid_key": "the provider refuses the API key (401); set a valid one, restart the worker, resume the job.",
+    "invalid_key": "the provider refuses the API key (401); put a valid one into the workers' .env, then resume the "
+    "job; a worker that was given the key in its environment must be started anew.",
     "payment_required": "the provider asks for payment (402); add credit, then resume the job.",
+    "low_credit": "the account's credit is not enough for max_tokens of one call (402); add credit, then resume the "
+    "job, or submit one with a lower MAX_TOKENS.",
     "no_endpoints": "no provider offers it with these parameters at the prices known here; look at them with "
     "`genfleet models --refresh`, or allow more in GENFLEET_MODELS, then submit the job again.",
     "forbidden": "the provider forbids the key this model (403); allow it, then resume the job.",
 }
 
 
-def _after_answer(answer: Answer, recipe: Recipe, item: dict[str, Any], tries: Tries) -> Verdict:
-    used = {
+def _used(answer: Answer) -> dict[str, Any]:
+    return {
         "cost": answer.cost,
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "cached_tokens": answer.cached_tokens,
         "latency": answer.latency,
     }
+
+
+def unchecked(answer: Answer, item: dict[str, Any]) -> Verdict:
+    """The end of an example whose check never ends: another answer would meet the same check."""
+    return _rejected(item, "invalid", "its check had not ended after half a minute", answer.text, **_used(answer))
+
+
+def _after_answer(answer: Answer, recipe: Recipe, item: dict[str, Any], tries: Tries) -> Verdict:
+    used = _used(answer)
     if answer.refusal is not None or answer.finish_reason == "content_filter":
         return _rejected(item, "refused", "the model refused", answer.refusal or answer.text, **used)
     if (

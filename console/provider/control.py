@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from console.provider.settings import ProviderSettings
 
-LIVE = ("limits", "model_limits", "faults", "latency_seconds", "latency_sigma", "down", "retry_after")
+LIVE = ("limits", "model_limits", "faults", "latency_seconds", "latency_sigma", "down", "retry_after", "revoked")
 
 
 class ControlError(ValueError):

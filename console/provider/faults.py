@@ -36,6 +36,8 @@ class Fault(StrEnum):
     INVALID = "invalid"
     #: Out of credit; on OpenAI a 429 `insufficient_quota`.
     NO_CREDIT = "402"
+    #: Credit for fewer tokens than `max_tokens`; on OpenAI as without any.
+    LOW_CREDIT = "low_credit"
     UNAUTHORIZED = "401"
     #: A 429 that none of the limits caused.
     RATE_LIMITED = "rate_limited"
@@ -44,7 +46,7 @@ class Fault(StrEnum):
 #: What `parse_faults` knows.
 NAMES = tuple(fault.value for fault in Fault)
 #: Answered before the limits are asked, at once.
-AT_THE_DOOR = frozenset({Fault.UNAUTHORIZED, Fault.NO_CREDIT, Fault.RATE_LIMITED})
+AT_THE_DOOR = frozenset({Fault.UNAUTHORIZED, Fault.NO_CREDIT, Fault.LOW_CREDIT, Fault.RATE_LIMITED})
 #: A text is made, then spoilt.
 WITH_TEXT = frozenset({Fault.REFUSED, Fault.LENGTH, Fault.MALFORMED, Fault.INVALID})
 #: An HTTP status instead of an answer, after the latency.

@@ -45,6 +45,10 @@ class Flavour(ABC):
     def no_credit(self) -> Reply:
         """The account has run out of credit."""
 
+    def low_credit(self, asked: int) -> Reply:
+        """The account has credit left, but not for `asked` tokens."""
+        return self.no_credit()
+
     @abstractmethod
     def unknown_model(self, model: str) -> Reply:
         """There is no such model."""

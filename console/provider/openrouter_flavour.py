@@ -39,6 +39,15 @@ class OpenRouter(Flavour):
         """Status 402."""
         return self.error(402, "Insufficient credits. Add more and retry the request.", "payment_required")
 
+    def low_credit(self, asked: int) -> Reply:
+        """Status 402, as for an empty account but for its words."""
+        reply = self.no_credit()
+        reply.body["error"]["message"] = (
+            f"This request requires more credits, or fewer max_tokens. You requested up to {asked} tokens, "
+            f"but can only afford {asked - 1}. To increase, add more credits."
+        )
+        return reply
+
     def unknown_model(self, model: str) -> Reply:
         """Status 400."""
         return self.error(400, f"{model} is not a valid model ID", "not_found")

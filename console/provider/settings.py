@@ -32,6 +32,7 @@ class ProviderSettings(BaseModel):
             lognormal sigma `completion_sigma`.
         faults: probability of each fault by name, see `faults.Fault`.
         down: models that answer nothing, so that a request's next model answers.
+        revoked: keys that begin like one of these are refused; "sk-invalid" always is.
         retry_after: how a 429 says when to come back: whole seconds, milliseconds as decimals, or not at all.
         prices: of the models that exist; with none given every model exists and costs `default_price`.
         cache_minimum_tokens: shorter system prompts are not cached.
@@ -56,6 +57,7 @@ class ProviderSettings(BaseModel):
     completion_sigma: float = Field(0.5, ge=0)
     faults: dict[str, float] = {}
     down: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
     retry_after: RetryAfter = "integer"
     prices: dict[str, Price] = {}
     default_price: Price = Price.model_validate(

@@ -64,7 +64,7 @@ class Simulation:
         """Why the caller's key is refused, or None."""
         scheme, _, key = (authorization or "").partition(" ")
         given = scheme.lower() == "bearer" and bool(key.strip())
-        if given and not key.strip().startswith(INVALID_KEY):
+        if given and not key.strip().startswith((INVALID_KEY, *self.settings.revoked)):
             return None
         return flavour.unauthorized(given)
 
@@ -135,6 +135,8 @@ class Simulation:
             reply = flavour.unauthorized(True)
         elif fault is Fault.NO_CREDIT:
             reply = flavour.no_credit()
+        elif fault is Fault.LOW_CREDIT:
+            reply = flavour.low_credit(request.max_tokens)
         else:
             refused_by = "fault"
             refusal = Refusal("requests_per_minute", FAULT_WAIT_SECONDS)

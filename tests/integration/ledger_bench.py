@@ -41,7 +41,7 @@ SERVER_TIME = "redis.call('TIME')"
 def script_on_the_clock(name: str) -> str:
     """One of the ledger's scripts, which reads the time where a bench keeps it."""
     text = script_text(name)
-    assert text.count(SERVER_TIME) == 1
+    assert text.count(SERVER_TIME) <= 1
     told = "string.match(ARGV[#ARGV] or '', '^clock (%d+)$')"
     return text.replace(SERVER_TIME, f"{{0, {told} or redis.call('GET', '{CLOCK}')}}")
 

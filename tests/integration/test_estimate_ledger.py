@@ -137,7 +137,7 @@ def test_a_broker_that_does_not_answer_is_not_waited_for() -> None:
     """The estimate is left out while the reading still waits."""
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        client = redis.Redis(port=deaf.getsockname()[1], socket_timeout=60)
+        client = redis.Redis(port=deaf.getsockname()[1], socket_timeout=60, retry=None)
         say_before(said.append, client, plan_of(recipe_of()), None)
         waiting = [thread for thread in threading.enumerate() if thread.name == "estimate"]
         assert len(waiting) == 1

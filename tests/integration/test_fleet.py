@@ -14,7 +14,8 @@ from ledger.leases import Drop, Grant
 def silent(bench: Bench, worker: str) -> None:
     """The worker's heartbeat has run out."""
     assert 0 < bench.redis.pttl(keys.worker(worker)) <= DEAD_AFTER_SECONDS * 1000
-    bench.redis.delete(keys.worker(worker))
+    # Those that live have beaten since the first heart was heard.
+    bench.redis.delete(keys.worker(worker), keys.SILENCE)
 
 
 def test_a_worker_lives_while_its_heart_beats(bench: Bench) -> None:
@@ -151,3 +152,17 @@ def test_a_grant_that_never_arrived_frees_its_money_also_where_it_is_not_given_a
     job.settle(token="b", worker="x", cost=9)
     assert job.admit(token="a") == Drop("settled")
     assert job.money() == (9, 0, 0)
+
+
+def test_after_a_silence_of_all_nobody_is_judged(bench: Bench) -> None:
+    """When no heart has been heard for long, the first to beat again buries nobody until all can have beaten."""
+    fleet.beat(bench.redis, "a", [])
+    fleet.beat(bench.redis, "b", [])
+    # As after a broker that was away: every heartbeat has run out, and that any was heard.
+    bench.redis.delete(keys.worker("a"), keys.worker("b"), keys.HEARD, keys.SILENCE)
+    fleet.beat(bench.redis, "a", [])
+    assert fleet.dead(bench.redis) == []
+    assert bench.redis.pttl(keys.SILENCE) > fleet.HEARTBEAT_SECONDS * 1000
+    bench.redis.delete(keys.SILENCE)
+    fleet.beat(bench.redis, "a", [])
+    assert fleet.dead(bench.redis) == ["b"]

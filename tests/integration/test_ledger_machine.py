@@ -110,6 +110,8 @@ class Ledger(RuleBasedStateMachine):
         self.unknown: list[Attempt] = []
         self.reaped: list[Attempt] = []
         self.ended: list[tuple[Attempt, dict[str, Any]]] = []
+        self.alone: dict[str, tuple[tuple[str, int], int]] = {}
+        """By worker, the example that has its last try there, and until when nothing runs beside it."""
         self.per_day: int | None = None
         self.spent_on: Counter[int] = Counter()
 
@@ -171,6 +173,24 @@ class Ledger(RuleBasedStateMachine):
         ]
         return next((Drop(why) for holds, why in answers if holds), None)
 
+    def kept_free(self, job: Truth, unit: int, worker: str) -> Wait | None:
+        """What admission says to whoever would run beside an example's last try; None where there is none."""
+        this, poll = (job.real.id, unit), int(ADMIT["POLL"])
+        whose, until = self.alone.get(worker, (this, 0))
+        if whose != this and until > self.now:
+            return Wait(poll, "alone")
+        if job.lost.get(unit, 0) == 2:
+            self.alone[worker] = (this, self.now + 10 * poll * 1000)
+            if any(a.worker == worker for a in self.live):
+                return Wait(poll, "alone")
+        return None
+
+    def let_go(self, lease: Attempt) -> None:
+        """A lease has ended."""
+        self.live.remove(lease)
+        if self.alone.get(lease.worker, (None, 0))[0] == (lease.job.real.id, lease.unit):
+            del self.alone[lease.worker]
+
     def without_money(self, job: Truth, worst: int) -> Drop | Wait | None:
         """What admission says for want of money; None where there is enough."""
         books = self.books()
@@ -188,6 +208,9 @@ class Ledger(RuleBasedStateMachine):
         reply = job.real.admit(unit, token, worker, more=more)
         if (drop := self.no_call(job, unit)) is not None:
             assert reply == drop
+            return reply
+        if (wait := self.kept_free(job, unit, worker)) is not None:
+            assert reply == wait
             return reply
         request, most = self.estimate(job, unit, worker)
         turn = self.flow.ask(request, self.now)
@@ -213,6 +236,8 @@ class Ledger(RuleBasedStateMachine):
             assert grant.then is None
         else:
             assert_waits(grant.then, then)
+        if job.lost.get(unit, 0) == 2:
+            self.alone[worker] = ((job.real.id, unit), self.now + int(ADMIT["ALONE"]) * 1000)
         job.tries[unit] = job.tries.get(unit, 0) + 1
         assert grant.attempt == job.tries[unit]
         worst = job.worst(grant.max_tokens)
@@ -252,7 +277,8 @@ class Ledger(RuleBasedStateMachine):
             if isinstance(reply, Wait) and not reply.ends_with_settlement:
                 self.bench.advance(reply.milliseconds / 1000)
             elif isinstance(reply, Grant):
-                lease = self.live.pop()
+                lease = self.live[-1]
+                self.let_go(lease)
                 self.bench.advance(seconds)
                 completion = 1 + round(used * (lease.most - 1))
                 counted = lease.most if self.counting == "reserved" else completion
@@ -273,7 +299,7 @@ class Ledger(RuleBasedStateMachine):
         reply = lease.job.real.admit(lease.unit, lease.token, lease.worker, more=more)
         if lease.unit not in lease.job.todo:
             assert reply == Drop("settled")
-            self.live.remove(lease)
+            self.let_go(lease)
             self.flow.lost(lease.call)
             return
         assert isinstance(reply, Grant)
@@ -294,7 +320,7 @@ class Ledger(RuleBasedStateMachine):
         for _ in range(min(count, len(self.live))):
             lease = data.draw(st.sampled_from(self.live))
             prompt, completion = data.draw(st.integers(0, 8)), data.draw(st.integers(0, lease.most))
-            self.live.remove(lease)
+            self.let_go(lease)
             counted = lease.most if self.counting == "reserved" else completion
             self.flow.end(lease.call, prompt + counted if completion else None)
             self.end(
@@ -312,7 +338,7 @@ class Ledger(RuleBasedStateMachine):
             if job is self.jobs[which]:
                 self.ask(job, unit, worker, f"t{next(self.tokens)}")
         for lease in [a for a in self.live if a.job is self.jobs[which]]:
-            self.live.remove(lease)
+            self.let_go(lease)
             self.flow.end(lease.call, None)
             self.end(lease, "accepted", lease.reserved)
 
@@ -320,7 +346,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(data=st.data(), outcome=st.sampled_from(["rejected", "again"]))
     def settle_without_an_answer(self, data: st.DataObject, outcome: Outcome) -> None:
         lease = data.draw(st.sampled_from(self.live))
-        self.live.remove(lease)
+        self.let_go(lease)
         self.unknown.append(lease)
         lease.day = self.today
         self.flow.end(lease.call, None)
@@ -330,7 +356,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(data=st.data(), told=st.sampled_from([0, 0, 700, 90_000]))
     def meet_a_429(self, data: st.DataObject, told: int) -> None:
         lease = data.draw(st.sampled_from(self.live))
-        self.live.remove(lease)
+        self.let_go(lease)
         self.flow.refused(lease.call, told, self.now)
         self.end(lease, "again", 0, retry_after_ms=told)
         self.learn()
@@ -350,7 +376,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(data=st.data())
     def meet_an_error_that_stops_the_job(self, data: st.DataObject) -> None:
         lease = data.draw(st.sampled_from(self.live))
-        self.live.remove(lease)
+        self.let_go(lease)
         self.flow.end(lease.call, None)
         if lease.job.state == "running":
             lease.job.state = "stopped"
@@ -412,9 +438,10 @@ class Ledger(RuleBasedStateMachine):
     def die(self, worker: str) -> None:
         gone = [a for a in self.live if a.worker == worker]
         named = fleet.reap(self.bench.redis, worker, now=True)
+        self.alone.pop(worker, None)
         assert sorted(named) == sorted((a.job.real.id, a.unit) for a in gone)
         for lease in gone:
-            self.live.remove(lease)
+            self.let_go(lease)
             self.flow.lost(lease.call)
             self.unknown.append(lease)
             self.reaped.append(lease)

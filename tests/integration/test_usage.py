@@ -199,7 +199,7 @@ def attempts_of_any_kind(draw: st.DrawFn) -> Attempt:
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.lists(attempts_of_any_kind(), min_size=1, max_size=30), st.none() | st.integers(0, 40))
 def test_sums_are_those_of_plain_python(attempts: list[Attempt], days: int | None) -> None:
     """In every grouping, and since any moment, each figure is what Python counts, and the groups together the whole."""

@@ -318,6 +318,10 @@ def status_error(status: int, raw: Any, headers: dict[str, str] | None = None) -
 
 
 IN_FLIGHT = {"reason": "in_flight_budget_exhausted", "limit_source": "openrouter_in_flight_budget"}
+TOO_SMALL = (
+    "This request requires more credits, or fewer max_tokens. You requested up to 16384 tokens, but can only afford "
+    "3919. To increase, visit https://openrouter.ai/settings/credits and upgrade to a paid account"
+)
 TOO_HEAVY = {"reason": "weight_exceeds_budget", "limit_source": "openrouter_credits"}
 FLAGGED = {"reasons": ["violence"], "flagged_input": "…", "provider_name": "p", "model_slug": "m"}
 
@@ -348,6 +352,7 @@ FLAGGED = {"reasons": ["violence"], "flagged_input": "…", "provider_name": "p"
             "again",
         ),
         (402, {"error": {"code": 402, "metadata": TOO_HEAVY}}, {}, Failure(402, "weight_exceeds_budget"), "stop"),
+        (402, {"error": {"code": 402, "message": TOO_SMALL}}, {}, Failure(402, affords=3919), "again"),
         (
             403,
             {"error": {"code": 403, "metadata": FLAGGED}},
@@ -446,8 +451,17 @@ def test_retry_after_a_date() -> None:
     assert _retry_after({"retry-after": _date(-3600)}) == 0
 
 
+def test_a_date_is_read_by_the_providers_clock() -> None:
+    """Where the answer is dated, the wait is between its two dates, whatever this machine's clock shows."""
+    assert _retry_after({"retry-after": _date(7260), "date": _date(7200)}) == 60
+    assert _retry_after({"retry-after": _date(60), "date": _date(7200)}) == 0
+    assert _retry_after({"retry-after": _date(60), "date": "yesterday"}) is None
+
+
 @given(
-    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), st.text() | st.from_regex(r"[\w,: +-]{0,30}"))
+    st.dictionaries(
+        st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text() | st.from_regex(r"[\w,: +-]{0,30}")
+    )
 )
 def test_retry_after_never_raises(headers: dict[str, str]) -> None:
     """Whatever a proxy writes there, the wait is none or a time that is not negative."""

@@ -36,6 +36,8 @@ TABLE: list[tuple[Failure, Decision]] = [
     (Failure(402, code="in_flight_budget_exhausted", retry_after=2), REFUSED),
     (Failure(402, kind="in_flight_budget_exhausted"), REFUSED),
     (Failure(402, retryable=True), REFUSED),
+    (Failure(402, kind="payment_required", affords=3919), Decision("again", "low_credit", concerns_job=True)),
+    (Failure(402, affords=0), Decision("stop", "payment_required")),
     # The key.
     (Failure(401), Decision("stop", "invalid_key")),
     (Failure(401, code="invalid_api_key", kind="authentication"), Decision("stop", "invalid_key")),

@@ -130,7 +130,7 @@ def test_csv(tmp_path: Path) -> None:
     assert (second["cost_usd"], second["usage.prompt_tokens"]) == ("0.0001234567", "10")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.dictionaries(TEXT, VALUE, max_size=3), min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_text_is_exact(outputs: list[dict[str, Any]], shuffle: random.Random) -> None:
     """Whatever a model has written comes out of every format as it was."""

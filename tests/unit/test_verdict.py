@@ -250,6 +250,16 @@ def test_a_job_is_stopped(failure: Failure, words: tuple[str, ...]) -> None:
     assert (tries, verdict.examples, verdict.settlement.cost) == (Tries(), [], 0)
 
 
+def test_credit_that_is_too_small_rejects_nothing() -> None:
+    """Tried as often as any other failure, as credit may come back; then the job is stopped, and the example stays."""
+    recipe, tries = recipe_of(call={"attempts": 3}), Tries()
+    verdicts = [judged(Failure(402, affords=3919), recipe, tries) for _ in range(3)]
+    assert [one.settlement.outcome for one in verdicts] == ["again"] * 3
+    assert [one.settlement.stop for one in verdicts] == [None, None, "stopped"]
+    assert [one.pause > 0 for one in verdicts] == [True, True, False]
+    assert all(word in (verdicts[-1].settlement.note or "") for word in ("402", "credit", "max_tokens", "resume"))
+
+
 def test_what_a_worker_cannot_ask_for() -> None:
     """A recipe that this worker cannot use stops the job, with the reason as its note and nothing charged."""
     verdict = unusable(RecipeError("cards", ["output: class not found."]))

@@ -1,0 +1,74 @@
+"""A broker that dies, freezes, forgets, or drops its clients."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from chaos_run import Run
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.chaos(representative=True)
+@pytest.mark.parametrize("program", ["valkey", "redis"])
+def test_the_broker_is_killed_and_comes_back(chaos: Callable[..., Run], program: str) -> None:
+    """SIGKILL of a broker with an append-only file: what calls brought meanwhile is kept, and nothing is paid twice."""
+    with chaos(program=program) as run:
+        run.go()
+        run.at(0.2)
+        with run.fault():
+            run.broker.kill()
+            time.sleep(3)
+            run.broker.start()
+        assert not run.ends().paid_twice
+
+
+def test_the_broker_freezes_for_30_seconds(chaos: Callable[..., Run]) -> None:
+    """SIGSTOP for longer than a heartbeat lasts: nobody who lives is taken for dead when it goes on."""
+    with chaos() as run:
+        run.go()
+        run.at(0.2)
+        with run.fault():
+            run.broker.freeze()
+            time.sleep(30)
+            run.broker.thaw()
+        assert not run.ends().paid_twice
+
+
+def test_every_connection_is_dropped_again_and_again(chaos: Callable[..., Run]) -> None:
+    """CLIENT KILL of those that wait for messages, of subscribers and of all others, each kind several times."""
+    with chaos() as run:
+        run.go()
+        client = run.broker.client
+        for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+            run.at(share)
+            with run.fault():
+                waiting = [one["id"] for one in client.client_list() if one["cmd"].startswith("brpop")]
+                dropped = [client.client_kill_filter(_id=number) for number in waiting]
+                dropped += [client.execute_command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")]
+                dropped += [client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")]
+        run.note(f"{sum(map(int, dropped))} connections the last time")
+        assert not run.ends().paid_twice
+
+
+def test_the_broker_comes_later_than_the_fleet(chaos: Callable[..., Run]) -> None:
+    """Workers that start while there is no broker say so, wait, and take tasks when there is one."""
+    with chaos() as run:
+        run.broker.kill()
+        machines = run.start_machines()
+        time.sleep(6)
+        run.broker.start()
+        run.until_joined(machines)
+        run.submit()
+        run.collector = run.collect()
+        assert all("does not answer" in machine.command.err for machine in machines)
+        run.ends()
+
+
+def test_the_broker_comes_back_empty(chaos: Callable[..., Run]) -> None:
+    """All that Redis held is lost: the job goes on from what was collected."""
+    with chaos() as run:
+        if "--resume" not in run.fleet.genfleet("submit", "--help").out:
+            pytest.skip("`genfleet submit` has no --resume DIR")
