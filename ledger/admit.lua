@@ -13,7 +13,7 @@
 --                                at (us of the levels); minute_requests, minute_tokens, tail (see KEYS[11]); in_flight,
 --                                doubt (sum of the variances of calls in flight); pause (us), cut (us), factor (share
 --                                of the limit after the last cut), share (now), since (calls since the cut); turn;
---                                waited_<what> (ms that lines were told to wait for it); and what refusals.lua keeps
+--                                admitted (calls so far); waited_<what> (ms that lines were told to wait for it); and what refusals.lua keeps
 -- KEYS[5] worker leases  set     "<job> <unit>" of this worker; beside it stands `…:alone`, a string "<job> <unit>
 --                                <until us>": the example that has its last try here, with nothing beside it
 -- KEYS[6] tries          hash    unit -> attempts so far
@@ -93,7 +93,7 @@ end
 
 local m = redis.call('HMGET', model, 'rpm', 'tpm', 'concurrent', 'told_rpm', 'told_tpm', 'guess_rpm', 'counting', 'requests',
   'tokens', 'at', 'minute_requests', 'minute_tokens', 'tail', 'in_flight', 'doubt', 'pause', 'cut', 'factor', 'since', 'turn',
-  'idle', 'top')
+  'idle', 'top', 'admitted')
 local rpm = lower(tonumber(m[1] or nil), tonumber(m[4] or nil))
 local tpm = lower(tonumber(m[2] or nil), tonumber(m[5] or nil))
 local concurrent = tonumber(m[3] or nil)
@@ -300,7 +300,8 @@ model_turn = math.max(model_turn, turn)
 m[15] = tonumber(m[15] or 0) + variance
 redis.call('HSET', model, 'at', stamp, 'requests', tostring(rpm and request_level or 0), 'tokens', tostring(tpm and token_level or 0),
   'minute_requests', whole(minute_requests), 'minute_tokens', whole(minute_tokens), 'tail', tail, 'in_flight', in_flight,
-  'doubt', whole(m[15]), 'since', tonumber(m[19] or 0) + 1, 'share', tostring(factor), 'turn', string.format('%.9f', model_turn))
+  'doubt', whole(m[15]), 'since', tonumber(m[19] or 0) + 1, 'share', tostring(factor), 'turn', string.format('%.9f', model_turn),
+  'admitted', tonumber(m[23] or 0) + 1)
 -- The next of the line takes its turn now and asks when it will probably fit: one question an example, not two.
 local more = ARGV[7] == 'more'
 if more then take_turn() end

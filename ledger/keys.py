@@ -44,7 +44,10 @@ def waiting(model_name: str) -> str:
 
 
 def learned(model_name: str, recipe: str = "") -> str:
-    """What calls of a recipe to a model have used so far; without a recipe, the prefix of those keys."""
+    """What calls of a recipe to a model have used so far; without a recipe, how long all the model's calls took.
+
+    The latter is also the prefix of the former.
+    """
     return f"{PREFIX}learned:{model_name}:{recipe}"
 
 

@@ -56,3 +56,19 @@ local function learn_use(key, bytes, s, expected)
   end
   learn_p99(key, s.completion_tokens)
 end
+
+local UP_TO = {0.5, 1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120, 180, 300, 600}  -- seconds; latency.py has the same
+
+-- How long answered calls took, whatever their recipe. key: hash of "le<s>" (calls of up to s seconds, and longer than
+-- the step before; "leinf" beyond the last), ms (of all of them).
+local function count_latency(key, seconds)
+  local step = 'inf'
+  for _, most in ipairs(UP_TO) do
+    if seconds <= most then
+      step = tostring(most)
+      break
+    end
+  end
+  redis.call('HINCRBY', key, 'le' .. step, 1)
+  redis.call('HINCRBY', key, 'ms', whole(math.floor(seconds * 1000 + 0.5)))
+end

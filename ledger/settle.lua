@@ -69,6 +69,7 @@ else
 end
 
 redis.call('HINCRBY', job, 'attempts', 1)
+if s.latency then count_latency(ARGV[4], s.latency) end
 redis.call('HINCRBY', job, 'spent', whole(math.max(0, s.cost)))
 redis.call('HINCRBY', fleet, 'spent', whole(math.max(0, s.cost)))
 local item = redis.call('HGET', todo, unit)
