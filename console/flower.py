@@ -31,7 +31,7 @@ def serve_flower(port: int, address: str, url_prefix: str = "", read_only: bool 
     auth = settings().flower_basic_auth
     arguments = ["celery", "-A", "workers", "flower", f"--port={port}", f"--address={address}"]
     # A task's recipe and example, and why it failed, which Flower leaves out.
-    arguments.append("--tasks_columns=args,state,exception,retries,uuid,received,runtime,worker")
+    arguments.append("--tasks_columns=uuid,args,state,exception,retries,runtime,received,worker")
     if MAX_TASKS_VARIABLE not in os.environ:
         arguments.append(f"--max_tasks={MAX_TASKS}")
     if url_prefix.strip("/"):
@@ -48,8 +48,10 @@ def serve_flower(port: int, address: str, url_prefix: str = "", read_only: bool 
     from celery.__main__ import main as celery  # noqa: PLC0415  heavy
 
     from console import flower_guard, jobs_page  # noqa: PLC0415
+    from console.metrics import flower as metrics  # noqa: PLC0415
 
     flower_guard.guard(address)
     jobs_page.add()
+    metrics.add()
     sys.argv = arguments
     celery()

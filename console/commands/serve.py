@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +16,13 @@ from config.settings import missing_broker, settings
 from console.broker import serve_broker
 from console.flower import serve_flower
 from console.services import LOOPBACK, free_port
+from ledger.connection import connect
 from workers.orphan import end_with_parent
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the app."""
-    for command in (flower, provider, broker):
+    for command in (flower, metrics, provider, broker):
         app.command()(command)
 
 
@@ -36,11 +39,43 @@ def flower(
 
     Example: genfleet flower --port 5555
     """
+    _may_listen("flower", address)
+    serve_flower(port, address, url_prefix, read_only)
+
+
+def _may_listen(what: str, address: str) -> None:
+    """Raises UserError where there is no fleet, or others could reach it without a password."""
     if settings().redis_url is None:
-        raise UserError(missing_broker("flower"))
+        raise UserError(missing_broker(what))
     if address not in LOOPBACK and settings().flower_basic_auth is None:
         raise UserError(f"address: {address} is open to others; set FLOWER_BASIC_AUTH=user:password first.")
-    serve_flower(port, address, url_prefix, read_only)
+
+
+def metrics(
+    port: Annotated[int, typer.Option("--port", help="Port to answer on.", min=1, max=65535)] = 9464,
+    address: Annotated[str, typer.Option("--address", help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """The fleet's figures for Prometheus, at /metrics: jobs, limits, costs, latencies and workers, from the ledger.
+
+    On another address than the loopback's it asks for FLOWER_BASIC_AUTH=user:password. Flower has the same figures at
+    /fleet/metrics. What each tells: docs/metrics.md; rules, a dashboard and what starts them: deploy/.
+
+    Example: genfleet metrics --port 9464
+    """
+    from console.metrics.server import serving  # noqa: PLC0415  only this command needs it
+
+    _may_listen("metrics", address)
+    end_with_parent()
+    auth = settings().flower_basic_auth
+    login = auth.get_secret_value() if auth is not None and address not in LOOPBACK else None
+    url = settings().redis_url or ""
+    with serving(cache(lambda: connect(url)), port, address, login) as server:
+        print(f"Metrics at http://{f'[{address}]' if ':' in address else address}:{port}/metrics", flush=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
 
 
 def provider(

@@ -6,6 +6,8 @@ import itertools
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,12 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
 
 #: Variables of .env that Compose alone reads.
-FOR_COMPOSE = {"REDIS_PASSWORD"}
+FOR_COMPOSE = {"REDIS_PASSWORD", "GRAFANA_PASSWORD"}
 #: Variables in a service that other programs than ours read.
 FOR_OTHERS = {"REDISCLI_AUTH"}
-OURS = ("worker", "collector", "flower")
+OURS = ("worker", "collector", "flower", "metrics")
+#: Services that --profile monitoring starts, and no command without it.
+MONITORING = ("metrics", "prometheus", "grafana")
 #: What a person has to fill in before the fleet can start.
 FILLED = {"REDIS_PASSWORD": "pass", "FLOWER_BASIC_AUTH": "me:pass"}
 
@@ -115,8 +119,45 @@ def test_the_schema_finds_a_mistake() -> None:
 
 
 def test_services() -> None:
-    """The fleet is a broker, workers, a collector and Flower."""
-    assert set(SERVICES) == {"redis", *OURS}
+    """The fleet is a broker, workers, a collector and Flower; Prometheus and Grafana come with a profile."""
+    assert set(SERVICES) == {"redis", *OURS, *MONITORING}
+    assert {name for name, one in SERVICES.items() if one.get("profiles") == ["monitoring"]} == set(MONITORING)
+    assert not any("profiles" in SERVICES[name] for name in set(SERVICES) - set(MONITORING))
+
+
+def test_monitoring_is_of_versions_that_stay() -> None:
+    """Images of others are of one exact version, so that the profile starts the same tomorrow."""
+    for name in ("prometheus", "grafana"):
+        assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
+
+
+def test_monitoring_reads_what_is_here() -> None:
+    """What is mounted into Prometheus and Grafana is in the repository, and their data outlives the containers."""
+    for name in ("prometheus", "grafana"):
+        binds = [one for one in SERVICES[name]["volumes"] if isinstance(one, dict)]
+        assert all((ROOT / one["source"]).is_dir() and one["read_only"] for one in binds)
+        assert any(str(one).startswith(f"{name}:/") for one in SERVICES[name]["volumes"])
+
+
+def test_prometheus_alone_reaches_the_metrics() -> None:
+    """They listen on a loopback address that only Prometheus shares, at the port that it scrapes."""
+    assert SERVICES["metrics"]["network_mode"] == "service:prometheus"
+    assert "--address" not in SERVICES["metrics"]["command"]
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    (scraped,) = config["scrape_configs"]
+    (port,) = [one.default for one in get_command(app).commands["metrics"].params if one.name == "port"]  # type: ignore[attr-defined]
+    assert scraped["static_configs"] == [{"targets": [f"127.0.0.1:{port}"]}]
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="needs a shell")
+def test_grafana_needs_a_password() -> None:
+    """Without GRAFANA_PASSWORD it ends at once and says what is missing; the rest of the fleet needs none."""
+    shell, option, script = SERVICES["grafana"]["entrypoint"]
+    script = script.replace("$$", "$").replace("/run.sh", "true")
+    for password, code in (("", 1), ("secret", 0)):
+        env = {"GF_SECURITY_ADMIN_PASSWORD": password}
+        done = subprocess.run([shell, option, script], env=env, capture_output=True, text=True, check=False)
+        assert (done.returncode, "GRAFANA_PASSWORD" in done.stderr) == (code, code == 1)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -142,7 +183,7 @@ def test_used_variables_are_in_the_example() -> None:
     """Every variable that docker-compose.yml interpolates or sets stands in .env.example."""
     used = set(re.findall(r"\$\{(\w+)", COMPOSE))
     given = {name for service in SERVICES.values() for name in service.get("environment", {})}
-    assert used | given <= example_names() | FOR_OTHERS
+    assert {name for name in used | given if not name.startswith("GF_")} <= example_names() | FOR_OTHERS
 
 
 def test_the_example_names_all_that_is_read_and_nothing_else() -> None:
@@ -217,7 +258,7 @@ def test_the_broker_keeps_everything() -> None:
 
 def test_no_password_stands_in_arguments() -> None:
     """Passwords are in files and the environment, not in the arguments that every user of the machine can read."""
-    commands = [[service["command"], service.get("healthcheck")] for service in SERVICES.values()]
+    commands = [[service.get("command"), service.get("healthcheck")] for service in SERVICES.values()]
     assert "$" not in json.dumps(commands)
 
 
