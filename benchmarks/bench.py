@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 import config
 from benchmarks.scenarios import Scenario
-from benchmarks.usage import CpuMeter, marked
+from benchmarks.usage import Meter, marked
 
 #: The code that is measured.
 ROOT = Path(config.__file__).absolute().parents[1]
@@ -43,7 +43,7 @@ class Bench:
         folder: the run's own, gone at the end.
         env: for the system's processes.
         provider: the address of the simulated provider, without a path.
-        cpu: what the system's processes use; the provider is not among them.
+        usage: what the system's processes use; the provider is not among them.
         deadline: of the monotonic clock; a system that is not done then has failed.
     """
 
@@ -62,7 +62,7 @@ class Bench:
             "PYTHONUNBUFFERED": "1",
             "GENFLEET_PARENT": str(os.getpid()),
         }
-        self.cpu = CpuMeter(self._mark)
+        self.usage = Meter(self._mark)
 
     def __enter__(self) -> Self:
         self._provider = subprocess.Popen(
@@ -84,13 +84,13 @@ class Bench:
             "OPENAI_BASE_URL": self.base_url,
             "HOME": str(self.folder),
         }
-        self.cpu.__enter__()
+        self.usage.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.cpu.__exit__()
+        self.usage.__exit__()
         try:
             for process in reversed(self._started):
                 self.end(process)

@@ -41,6 +41,7 @@ class Scenario:
         real: what the provider enforces; limits that do not bind are set high above need, not left out, because
             people declare them too.
         declared: what the systems are told.
+        latency_seconds: of a call on the mean.
         settle_seconds: at the beginning left out of the used share, where a system must first find the limit.
     """
 
@@ -53,6 +54,7 @@ class Scenario:
     counting: Literal["actual", "reserved"] = "actual"
     changes: tuple[Change, ...] = ()
     settle_seconds: float = 0
+    latency_seconds: float = LATENCY_SECONDS
     note: str = field(default="", compare=False)
 
     @property
@@ -65,7 +67,7 @@ class Scenario:
         """What the binding limit allows."""
         limit = limit_of(self.real, self.binds) or 0
         if self.binds == "concurrent":
-            return limit * 60 / LATENCY_SECONDS
+            return limit * 60 / self.latency_seconds
         return limit / (self.tokens_per_call if self.binds == "tokens" else 1)
 
     @property
@@ -90,7 +92,7 @@ class Scenario:
             "token_counting": self.counting,
             "burst_seconds_requests": BURST_SECONDS["requests"],
             "burst_seconds_tokens": BURST_SECONDS["tokens"],
-            "latency_seconds": LATENCY_SECONDS,
+            "latency_seconds": self.latency_seconds,
             "mean_completion_tokens": MEAN_COMPLETION_TOKENS,
             "completion_sigma": COMPLETION_SIGMA,
         }

@@ -1,4 +1,4 @@
-"""The request for one call: what is sent to the provider for an example, as `chat.completions.create` takes it."""
+"""The request for one call: the body that is posted to `/chat/completions` for an example."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def build(
     request[cap] = recipe.max_tokens_per_call if max_tokens is None else max_tokens
     if recipe.fallbacks:
         extra["models"] = [recipe.model, *recipe.fallbacks]
-    return request | ({"extra_body": extra} if extra else {})
+    return request | extra
 
 
 def _cached(system: str, model: Model) -> str | list[dict[str, Any]]:

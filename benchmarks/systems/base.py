@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bench import MODEL, Bench
-from benchmarks.scenarios import LATENCY_SECONDS, MAX_TOKENS, Scenario
+from benchmarks.scenarios import MAX_TOKENS, Scenario
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def task(bench: Bench) -> dict[str, Any]:
         "examples": scenario.examples,
         "max_tokens": MAX_TOKENS,
         "tokens_per_call": scenario.tokens_per_call,
-        "latency_seconds": LATENCY_SECONDS,
+        "latency_seconds": scenario.latency_seconds,
         "folder": str(bench.folder),
         "limits": scenario.declared.model_dump(exclude_none=True),
     }

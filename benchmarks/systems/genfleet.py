@@ -16,7 +16,6 @@ from benchmarks.systems.broker import start_broker
 from ledger import keys
 from ledger.status import status_of
 
-_CONCURRENCY = 100
 #: Answers that were paid for and that the recipe does not take: the limit has nothing to do with them.
 _ANSWERED = frozenset({"rejected:length", "rejected:invalid", "rejected:refused"})
 _OPTIONS = {"requests_per_minute": "--rpm", "tokens_per_minute": "--tpm", "concurrent_requests": "--concurrent"}
@@ -57,10 +56,11 @@ sampling = ["max_tokens"]
 
 
 class Genfleet(System):
-    """The whole fleet, with one, two or four worker processes."""
+    """The whole fleet, with so many worker processes of so many calls in flight."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, concurrency: int = 100) -> None:
         self.processes = processes
+        self.concurrency = concurrency
         self.name = f"genfleet-{processes}"
 
     def run(self, bench: Bench) -> Outcome:
@@ -73,7 +73,7 @@ class Genfleet(System):
             "GENFLEET_RECIPES": str(bench.folder / "recipes"),
             "GENFLEET_DATA": str(bench.folder / "data"),
         }
-        figures = ("--processes", str(self.processes), "--concurrency", str(_CONCURRENCY), "--model", MODEL)
+        figures = ("--processes", str(self.processes), "--concurrency", str(self.concurrency), "--model", MODEL)
         self._start(bench, "worker", *figures)
         with redis.Redis.from_url(url) as client:
             bench.until(lambda: client.scard(keys.WORKERS) == self.processes, "all workers have joined")
@@ -86,7 +86,7 @@ class Genfleet(System):
             status = status_of(client, job)
             answered = status.accepted + sum(status.reasons.get(reason, 0) for reason in _ANSWERED)
             waits = {cause: seconds / self.processes for cause, seconds in _waits(client).items()}
-            return Outcome(answered, f"{self.processes} x {_CONCURRENCY} calls", waits)
+            return Outcome(answered, f"{self.processes} x {self.concurrency} calls", waits)
 
     def tell(self, bench: Bench, limits: dict[str, float]) -> bool:
         """By `genfleet limits`, as a person does."""

@@ -26,7 +26,7 @@ def test_the_bill_is_inside_the_range_that_a_pilot_gave(fleet: Fleet) -> None:
     guess = estimate(fleet, *JOB)
     assert (guess["guessed"], guess["range_share"], guess["pilot"]) == (["small"], None, None)
     assert fleet.billed("calls") == 0
-    assert fleet.redis.dbsize() == 0
+    assert fleet.redis.keys() == [keys.FORMAT.encode()]
 
     asked = fleet.genfleet("estimate", *JOB, "--pilot", "--json")
     after, paid = json.loads(asked.out), fleet.billed()

@@ -51,7 +51,7 @@ def test_a_request_to_openrouter() -> None:
     """Beside that, OpenRouter is told to use only providers that enforce the schema, at the price that is reserved."""
     model = model_of(prompt_caching="automatic")
     request = build(recipe_of(), model, VARIABLES, 1)
-    assert request.pop("extra_body") == {"provider": {"require_parameters": True, "max_price": MAX_PRICE}}
+    assert request.pop("provider") == {"require_parameters": True, "max_price": MAX_PRICE}
     assert request == build(recipe_of(), PLAIN, VARIABLES, 1)
 
 
@@ -71,7 +71,7 @@ def test_models_without_schemas(kind: str, provider: dict[str, str]) -> None:
     model = model_of(structured_output=kind, provider=provider)
     request = build(recipe_of(), model, VARIABLES, 1)
     assert request.get("response_format") == ({"type": "json_object"} if kind == "json_object" else None)
-    assert request.get("extra_body") == (None if provider else {"provider": {"max_price": MAX_PRICE}})
+    assert request.get("provider") == (None if provider else {"max_price": MAX_PRICE})
     system = request["messages"][0]["content"]
     assert system.startswith("Scrivi schede.\n\nAnswer with JSON alone")
     assert json.loads(system.partition("JSON Schema (Card):\n")[2]) == recipe_of().checked_output.schema
@@ -107,7 +107,7 @@ def test_the_system_prompt_is_the_same_for_all(subject: str, seed: int) -> None:
 def test_fallbacks() -> None:
     """Fallbacks go to OpenRouter after the model itself, in their order."""
     recipe = recipe_of(fallbacks=["openai/gpt-4o", "anthropic/claude-3.5-haiku"])
-    extra = build(recipe, model_of(structured_output="none"), VARIABLES, 1)["extra_body"]
+    extra = build(recipe, model_of(structured_output="none"), VARIABLES, 1)
     assert extra["models"] == ["anthropic/claude-haiku-4.5", "openai/gpt-4o", "anthropic/claude-3.5-haiku"]
 
 
@@ -120,7 +120,7 @@ def test_the_dearest_candidate_is_the_bound(clean: pytest.MonkeyPatch, file: Cal
     def bound(*fallbacks: str, **price: str) -> dict[str, float]:
         price = {"input": "1", "output": "5", "cache_write": "99"} | price
         request = build(recipe_of(fallbacks=fallbacks), model_of(price=price), VARIABLES, 1)
-        found: dict[str, float] = request["extra_body"]["provider"]["max_price"]
+        found: dict[str, float] = request["provider"]["max_price"]
         return found
 
     assert bound() == MAX_PRICE
@@ -134,7 +134,7 @@ def test_the_dearest_candidate_is_the_bound(clean: pytest.MonkeyPatch, file: Cal
 def test_the_bound_is_what_a_budget_reserves_by(prompt: Decimal, completion: Decimal) -> None:
     """No price that is known is above the bound, and the bound is no more than is reserved for a token."""
     model = model_of(price={"input": prompt, "output": completion})
-    bound = build(recipe_of(), model, VARIABLES, 1)["extra_body"]["provider"]["max_price"]
+    bound = build(recipe_of(), model, VARIABLES, 1)["provider"]["max_price"]
     assert json.loads(json.dumps(bound)) == bound
     for kind, price, nano in zip(
         ("prompt", "completion"), (prompt, completion), model.price.worst_nano_usd(), strict=True

@@ -1,0 +1,165 @@
+"""The command: what an example costs and how many calls one machine holds, beside a bare loop and other generators.
+
+Example: python -m benchmarks.load --case 500x2.5 --repeat 3
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from benchmarks.bench import Bench, RunFailed
+from benchmarks.measure import Admission, admissions
+from benchmarks.scenarios import Scenario
+from benchmarks.systems.bare_loop import BareLoop
+from benchmarks.systems.base import System
+from benchmarks.systems.genfleet import Genfleet
+from benchmarks.systems.peers import PEERS
+from benchmarks.table import print_rows
+from config.models import Limits
+
+_MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class Case:
+    """So many calls in flight, each so many seconds long; genfleet spreads them over so many worker processes."""
+
+    in_flight: int
+    seconds: float
+    examples: int
+    processes: int
+
+    @property
+    def name(self) -> str:
+        """As `--case` takes it."""
+        return f"{self.in_flight}x{self.seconds:g}"
+
+    @property
+    def ideal(self) -> float:
+        """Examples a second if every place is always taken."""
+        return self.in_flight / self.seconds
+
+    def scenario(self, latency_seconds: float | None = None) -> Scenario:
+        """A provider that bounds nothing but the calls in flight, with none of them refused."""
+        bound = Limits(concurrent_requests=self.in_flight)
+        latency = latency_seconds or self.seconds
+        return Scenario(0, self.name, "concurrent", Limits(), bound, self.examples, latency_seconds=latency)
+
+
+CASES = (
+    Case(100, 2.5, 1_200, 1),
+    Case(600, 5.0, 3_600, 2),
+    Case(500, 2.5, 6_000, 2),
+    Case(2_000, 20.0, 8_000, 4),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One run: examples a second, CPU per example while it ran (ms), the most memory (MB), and what got no answer."""
+
+    rate: float
+    cpu_ms: float
+    megabytes: float
+    lost: int
+
+
+def main(
+    case: Annotated[
+        list[str] | None, typer.Option(help="Only this one, as 500x2.5; may be given several times.")
+    ] = None,
+    system: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    repeat: Annotated[int, typer.Option(help="Runs of each; the tables show their medians.", min=1)] = 1,
+) -> None:
+    """What an example costs, and how many calls in flight one machine holds."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    cases = [one for one in CASES if not case or one.name in case]
+    if not cases:
+        raise typer.BadParameter(f"there is no such case; there are {', '.join(one.name for one in CASES)}.")
+    try:
+        for one in cases:
+            systems: list[System] = [BareLoop(), Genfleet(one.processes, one.in_flight // one.processes), *PEERS]
+            _table(one, [each for each in systems if not system or each.name in system], repeat)
+    except KeyboardInterrupt:
+        print("\nStopped; everything it had started is ended.", file=sys.stderr)
+        sys.exit(130)
+    print(_LEGEND)
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {platform.platform()}")
+
+
+_LEGEND = """
+examples/s: between the first admission and the last, once every place was taken; of the ideal: calls in flight by
+their length. CPU ms: per example, of all of a system's processes between the first call and the last answer
+(genfleet: broker, workers, collector). MB: the most that they had together, shared pages counted once. The provider
+runs on the same machine and is not counted. lost: examples without an answer at the end."""
+
+
+def _table(case: Case, systems: list[System], repeat: int) -> None:
+    found: dict[str, list[Cost]] = {each.name: [] for each in systems}
+    reasons: dict[str, str] = {}
+    for _ in range(repeat):
+        for each in systems:
+            if (missing := each.missing()) is not None:
+                reasons[each.name] = missing
+                continue
+            print(f"{case.name}: {each.name}", file=sys.stderr, flush=True)
+            try:
+                found[each.name].append(_run(each, case))
+            except RunFailed as problem:
+                reasons[each.name] = str(problem)
+    least = median([run.cpu_ms for run in found[BareLoop.name]]) if found.get(BareLoop.name) else None
+    rows = [("system", "examples/s", "of the ideal", "CPU ms", "of the bare loop", "MB", "lost", "")]
+    rows += [_row(name, runs, case, least, reasons.get(name, "")) for name, runs in found.items()]
+    print(f"\n{case.in_flight:,} calls in flight of {case.seconds:g} s, {case.examples:,} examples")
+    print_rows(rows)
+    sys.stdout.flush()
+
+
+def _row(name: str, runs: list[Cost], case: Case, least: float | None, reason: str) -> tuple[str, ...]:
+    if not runs:
+        return (name, *["–"] * 6, reason)
+    rate, cpu = median([run.rate for run in runs]), median([run.cpu_ms for run in runs])
+    return (
+        name,
+        f"{rate:.1f}",
+        f"{rate / case.ideal:.1%}",
+        f"{cpu:.2f}",
+        "–" if least is None else f"{cpu / least:.2f}",
+        f"{median([run.megabytes for run in runs]):.0f}",
+        f"{median([run.lost for run in runs]):.0f}",
+        reason,
+    )
+
+
+def _run(system: System, case: Case) -> Cost:
+    with Bench(case.scenario(), 90 + 4 * case.examples / case.ideal) as bench:
+        outcome = system.run(bench)
+        calls = admissions(bench.audit())
+        if len(calls) <= case.in_flight:
+            raise RunFailed(f"it made {len(calls):,} calls")
+        last = max(call.t + call.seconds for call in calls)
+        return Cost(
+            rate=_rate(calls, case.in_flight),
+            cpu_ms=bench.usage.between(calls[0].t, last) / len(calls) * 1000,
+            megabytes=bench.usage.peak_bytes / _MEGABYTE,
+            lost=case.examples - outcome.answered,
+        )
+
+
+def _rate(calls: list[Admission], in_flight: int) -> float:
+    """Calls a second from the first admission on; the first in each place wait for nobody."""
+    return (len(calls) - in_flight) / (calls[-1].t - calls[0].t)
+
+
+if __name__ == "__main__":
+    typer.run(main)
