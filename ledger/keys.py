@@ -17,8 +17,8 @@ BUDGET = f"{PREFIX}budget"
 def job(job_id: str, part: str = "") -> str:
     """A job's hash, or one of its parts.
 
-    They are spec, todo, leases, tries, lost, unknown, rejected, reasons, results, latest, history, collector, collected
-    and producer.
+    They are spec, todo, leases, tries, lost, unknown, rejected, reasons, results, latest, history, collector,
+    collected, orphans and producer.
     """
     return f"{PREFIX}job:{job_id}" + (f":{part}" if part else "")
 

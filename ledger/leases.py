@@ -80,6 +80,8 @@ class Settlement(BaseModel):
     stop: str | None = None
     """The state to give the job, where the error concerns all of it."""
     note: str | None = None
+    orphan: bool | None = None
+    """The ledger has said that it has lost the job: this attempt's lease is not to be found."""
 
     def to_script(self) -> str:
         """As settle.lua reads it: no nulls, and -1 for a cost that is not known."""
@@ -152,7 +154,7 @@ class Leases:
         attempt: dict[str, Any],
         examples: list[dict[str, Any]],
     ) -> str:
-        """Settles the attempt that holds `token`: "settled", "duplicate" or "repeat"; see settle.lua.
+        """Settles the attempt that holds `token`: "settled", "duplicate", "repeat" or "gone"; see settle.lua.
 
         Raises:
             redis.RedisError: the broker is away; settle again, it changes nothing twice.
@@ -163,6 +165,7 @@ class Leases:
                 *(keys.job(job, part) for part in ("tries", "lost", "unknown", "rejected", "reasons", "results")),
                 keys.window(model),
                 keys.BUDGET,
+                keys.job(job, "orphans"),
             ],
             args=[
                 unit,

@@ -8,16 +8,21 @@
 -- KEYS[10] reasons  hash    "<outcome>:<reason>" -> count
 -- KEYS[11] results  stream  fields attempt, examples (JSON)
 -- KEYS[12] window   KEYS[13] budget   (as in admit.lua)
+-- KEYS[14] orphans  set     tokens of attempts that were admitted before the broker lost the job, and settled after
 -- ARGV[1] unit  ARGV[2] token  ARGV[3] job  ARGV[4] learned-key prefix
 -- ARGV[5] JSON {outcome: accepted|rejected|again, reason, accepted, rejected, cost (nano-dollars; -1 = not known),
 --          prompt_tokens, completion_tokens, cached_tokens, latency (seconds), retry_after_ms (429; 0 = not told),
---          told_rpm, told_tpm (limits that the provider named), stop (state to give the job), note}
+--          told_rpm, told_tpm (limits that the provider named), stop (state to give the job), note,
+--          orphan (this script has answered "gone" to it)}
 -- ARGV[6] attempt (JSON)   ARGV[7] examples (JSON)
 --
 -- Answers "settled" | "duplicate" (another attempt had settled the example) | "repeat" (this one already had)
+--       | "gone" (the broker has lost the job, or it is not yet so far again: ask later)
 local job, todo, leases, model, unknown, window, fleet = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[12], KEYS[13]
 local unit, token = ARGV[1], ARGV[2]
 local s = cjson.decode(ARGV[5])
+local far = redis.call('HGET', job, 'cursor')
+if not far or (s.orphan and tonumber(far) <= tonumber(unit)) then return 'gone' end
 
 open_books(fleet)
 
@@ -61,11 +66,15 @@ elseif s.reason == 'poison' then
   if lease.token or redis.call('HEXISTS', todo, unit) == 0 then return 'repeat' end
 else
   local kept = redis.call('HGET', unknown, token)
-  if not kept or s.cost < 0 then return 'repeat' end
-  local nano, then_day = string.match(kept, '^(%S+) (%S+)')
-  redis.call('HDEL', unknown, token)
-  redis.call('HINCRBY', job, 'unknown', whole(-tonumber(nano)))
-  if then_day == day then redis.call('HINCRBY', fleet, 'unknown', whole(-tonumber(nano))) end
+  if s.cost < 0 then return 'repeat' end
+  if kept then
+    local nano, then_day = string.match(kept, '^(%S+) (%S+)')
+    redis.call('HDEL', unknown, token)
+    redis.call('HINCRBY', job, 'unknown', whole(-tonumber(nano)))
+    if then_day == day then redis.call('HINCRBY', fleet, 'unknown', whole(-tonumber(nano))) end
+  elseif not s.orphan or redis.call('SADD', KEYS[14], token) == 0 then
+    return 'repeat'
+  end
 end
 
 redis.call('HINCRBY', job, 'attempts', 1)

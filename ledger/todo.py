@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -93,13 +93,24 @@ def cursor(redis: Redis, job: str) -> int:
     return int(redis.hget(keys.job(job), "cursor") or 0)
 
 
-def register(redis: Redis, job: str, spec: Spec, items: list[Item]) -> None:
-    """Puts tasks on the job's list and moves its cursor behind them, in one step."""
+def register(
+    redis: Redis,
+    job: str,
+    spec: Spec,
+    items: list[Item],
+    *,
+    cursor: int | None = None,
+    also: Callable[[Redis], None] = lambda pipe: None,
+) -> None:
+    """Puts tasks on the job's list and moves its cursor behind them, or to `cursor`, in one step.
+
+    `also` is called with the transaction, for what belongs to the same step.
+    """
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hset(
-            keys.job(job, "todo"), mapping={str(item.unit): item.to_todo(spec.recipes[item.recipe]) for item in items}
-        )
-        pipe.hset(keys.job(job), "cursor", items[-1].unit + 1)
+        if todo := {str(item.unit): item.to_todo(spec.recipes[item.recipe]) for item in items}:
+            pipe.hset(keys.job(job, "todo"), mapping=todo)
+        pipe.hset(keys.job(job), "cursor", items[-1].unit + 1 if cursor is None else cursor)
+        also(pipe)
         pipe.execute()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ledger.connection import Redis, fleet_broker
 from ledger.jobs import AT_REST
 from ledger.status import Status, status_of
 from producers import submission
+from producers.collected import read
 from producers.plan import plan
 
 
@@ -74,8 +76,11 @@ def submit(
     seed: int = 0,
     skip_bad_rows: Path | None = None,
     redis_url: str | None = None,
+    resume: Path | None = None,
 ) -> Job:
     """Checks a job and enqueues it, one Celery task per call; the same job again resumes it.
+
+    After the broker has lost the job, `resume` is the folder that it was collected to: it goes on from there.
 
     It returns when the first GENFLEET_QUEUE_DEPTH tasks are on their way; what is beyond that is enqueued by a
     thread of this script as the workers make room.
@@ -85,11 +90,13 @@ def submit(
     """
     planned = plan(recipe, count=count, rows=rows, model_id=model, seed=seed, skip_bad_rows=skip_bad_rows)
     redis = fleet_broker("enqueuing for a fleet", redis_url)
-    job = Job(planned.id, redis, folders.job(planned.id))
-    if not submission.start(redis, planned, budget_usd, priority):
+    job = Job(planned.id, redis, folders.job(planned.id) if resume is None else resume)
+    collected = None if resume is None else read(resume, planned.id, planned.spec)
+    if not submission.start(redis, planned, budget_usd, priority, collected):
         return job
+    feed = partial(submission.feed, redis, planned, collected=collected)
     if planned.units <= settings().queue_depth:
-        submission.feed(redis, planned)
+        feed()
     else:
-        threading.Thread(target=submission.feed, args=(redis, planned), name=f"feed {planned.id}").start()
+        threading.Thread(target=feed, name=f"feed {planned.id}").start()
     return job

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import redis
@@ -15,7 +16,6 @@ import redis
 from config.errors import RecipeError
 from config.recipe_check import output_problems
 from ledger.damaged import Damaged, reading
-from ledger.fleet import Unit
 from ledger.jobs import Spec
 from ledger.latest import cause_of
 from ledger.latest import fields as latest_fields
@@ -24,11 +24,13 @@ from ledger.trouble import passing
 from workers.journal import Journal
 from workers.line import Line
 from workers.shown import Shown
+from workers.units import Units
 
 log = logging.getLogger(__name__)
 
 _BROKER_RETRY_MOST = 2.0
 _COMPLAINT_SECONDS = 30.0
+_LOST_SECONDS = 600.0
 _SPECS_KEPT = 64
 
 
@@ -47,7 +49,7 @@ class Clerk:
 
     def __init__(self, url: str, worker: str, journal: Journal) -> None:
         self.worker = worker
-        self.busy: set[Unit] = set()
+        self.busy = Units()
         self.late = False
         self.on_room: Callable[[str], None] = lambda job: None
         self._journal = journal
@@ -143,12 +145,22 @@ class Clerk:
             Stopped: the process has no more time; the journal holds it.
         """
 
-        def write() -> None:
-            record = {"job": job, "model": model, "unit": unit, "attempt": attempt, "examples": examples}
-            self._journal.write(token, record | {"settlement": settlement.model_dump()})
+        record = {"job": job, "model": model, "unit": unit, "attempt": attempt, "examples": examples}
 
-        ask = self._persist(lambda: self._leases.settle(job, model, unit, token, settlement, attempt, examples), write)
-        answer = await _uncut(ask)
+        def write(told: Settlement, *, again: bool = False) -> None:
+            self._journal.write(token, record | {"settlement": told.model_dump()}, again=again)
+
+        def ask(told: Settlement) -> Coroutine[Any, Any, str]:
+            return self._persist(
+                lambda: self._leases.settle(job, model, unit, token, told, attempt, examples), partial(write, told)
+            )
+
+        answer = await _uncut(ask(settlement))
+        if answer == "gone":
+            orphan = settlement.model_copy(update={"orphan": True})
+            answer = await _uncut(self._found_again(job, partial(ask, orphan), partial(write, orphan, again=True)))
+            if answer == "gone":
+                self._set_aside({"token": token, "settlement": orphan.model_dump(), **record}, "its job is lost")
         self._journal.done(token)
         self.busy.discard((job, unit))
         for (of, _), line in self._lines.items():
@@ -162,17 +174,50 @@ class Clerk:
         if answer == "duplicate":
             log.info("%s %s was settled before: this answer is counted as a duplicate", job, unit)
 
+    async def _found_again(
+        self, job: str, ask: Callable[[], Coroutine[Any, Any, str]], write: Callable[[], None]
+    ) -> str:
+        """What the ledger answers once somebody has brought back a job that the broker has lost.
+
+        It is given up after ten minutes: "gone". Raises Stopped, as `settle`.
+        """
+        deadline, kept = time.monotonic() + _LOST_SECONDS, False
+        while True:
+            self._complain(f"the broker has lost job {job}, which `genfleet submit --resume DIR` brings back")
+            if not kept:
+                with contextlib.suppress(OSError):
+                    write()
+                    kept = True
+            if self.late and kept:
+                raise Stopped
+            await asyncio.sleep(_BROKER_RETRY_MOST)
+            if (answer := await ask()) != "gone" or time.monotonic() > deadline:
+                return answer
+
     async def replay(self) -> None:
         """Settles what dead workers of this machine have left in their journals; what cannot be is set aside."""
+        tasks = set()
         for left in self._journal.left_behind():
-            try:
-                with reading("a line of the journal"):
-                    given = {name: left[name] for name in ("job", "model", "unit", "token", "attempt", "examples")}
-                    settlement = Settlement.model_validate(left["settlement"])
+            task = asyncio.ensure_future(self._replayed(left))
+            tasks.add(task)
+            # A file goes after its last line: by then each is settled, set aside or in this process's own journal.
+            while not task.done() and not self._journal.holds(left):
+                await asyncio.wait([task], timeout=0.1)
+        await asyncio.gather(*tasks)
+
+    async def _replayed(self, left: Any) -> None:
+        try:
+            with reading("a line of the journal"):
+                given = {name: left[name] for name in ("job", "model", "unit", "token", "attempt", "examples")}
+                settlement = Settlement.model_validate(left["settlement"])
+            with contextlib.suppress(Stopped):  # it stays in the journal
                 await self.settle(settlement=settlement, **given)
-            except Damaged as damaged:
-                path = self._journal.set_aside(left)
-                log.warning("an answer that was paid for cannot be settled and is kept in %s: %s", path, damaged)
+        except Damaged as damaged:
+            self._set_aside(left, str(damaged))
+
+    def _set_aside(self, record: Any, why: str) -> None:
+        path = self._journal.set_aside(record)
+        log.warning("an answer that was paid for cannot be settled and is kept in %s: %s", path, why)
 
     async def close(self) -> None:
         """Closes the connections."""

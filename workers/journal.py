@@ -22,9 +22,12 @@ class Journal:
         self._file: IO[str] | None = None
         self._open: set[str] = set()
 
-    def write(self, token: str, settlement: dict[str, Any]) -> None:
-        """Puts a settlement on disk, for good, before it is tried again. Raises OSError where the disk refuses."""
-        if token in self._open:
+    def write(self, token: str, settlement: dict[str, Any], *, again: bool = False) -> None:
+        """Puts a settlement on disk, for good, before it is tried again; `again` where it has changed since.
+
+        Raises OSError where the disk refuses.
+        """
+        if token in self._open and not again:
             return
         if self._file is None:
             # It gets its name once it is locked, so that nobody takes it for that of a dead worker.
@@ -36,6 +39,10 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._open.add(token)
+
+    def holds(self, settlement: Any) -> bool:
+        """Whether this process's own file has it, as far as that can be told of something that may be no settlement."""
+        return isinstance(settlement, dict) and str(settlement.get("token")) in self._open
 
     def done(self, token: str) -> None:
         """The settlement has reached the ledger; the file goes once nothing in it is open."""

@@ -33,6 +33,7 @@ from console.progress import Progress
 from console.summary import summary
 from ledger.connection import fleet_broker
 from producers import submission
+from producers.collected import read as read_collected
 from producers.plan import SubmitError
 
 
@@ -106,6 +107,10 @@ def submit(
     priority: Priority = None,
     seed: Seed = 0,
     skip_bad_rows: SkipBadRows = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="After the broker has lost the job: go on from what was collected here."),
+    ] = None,
 ) -> None:
     """Enqueues a job for the fleet at REDIS_URL and prints its id alone; the same submission again resumes it.
 
@@ -113,8 +118,12 @@ def submit(
     """
     planned = planned_job(recipe, rows, count, model_id, seed, skip_bad_rows)
     redis = fleet_broker("enqueuing for a fleet")
+    collected = None if resume is None else read_collected(resume, planned.id, planned.spec)
     say_before(lambda line: print(line, file=sys.stderr, flush=True), redis, planned, budget)
-    going = submission.start(redis, planned, budget, priority)
+    going = submission.start(redis, planned, budget, priority, collected)
+    if collected is not None:
+        settled = collected.books.accepted + collected.books.rejected
+        print(f"{settled:,} of {planned.spec.total:,} examples are in {resume}; the others go on.", file=sys.stderr)
     print(planned.id, flush=True)
     if not going:
         print(f"{planned.id} is complete already.", file=sys.stderr)
@@ -127,7 +136,7 @@ def submit(
     # However it is ended, it lets go of the job, so that the same submission may follow at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        submission.feed(redis, planned, told)
+        submission.feed(redis, planned, told, collected=collected)
     except KeyboardInterrupt:
         print("Stopped; the same command again enqueues the rest.", file=sys.stderr)
         sys.exit(130)

@@ -171,7 +171,7 @@ class Run:
         """Submits the job, and takes the time from now on."""
         count = ("--count", str(self.shape.count))
         self.job = self.fleet.genfleet("submit", "small", *count, *arguments, **env).out.strip()
-        self._began = time.monotonic()
+        self._began = self._began or time.monotonic()
         return self.job
 
     def submit_meanwhile(self, **env: str) -> None:
@@ -301,13 +301,26 @@ class Run:
         self.in_flight |= self.leases()
         yield
 
+    def last_of_ledger(self) -> set[int]:
+        """Lets the ledger change no more; gives the examples that are settled there and not collected.
+
+        They and those that are leased are in flight at a fault by which the broker loses all it holds.
+        """
+        redis = self.fleet.redis
+        redis.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+        entries = redis.xrange(keys.job(self.job, "results"))
+        uncollected = {int(json.loads(fields[b"attempt"])["unit"]) for _, fields in entries}
+        self.in_flight |= self.leases() | uncollected
+        return uncollected
+
     # The end.
 
-    def ends(self, seconds: float = 120, *, lost_workers: bool = False) -> Census:
+    def ends(self, seconds: float = 120, *, lost_workers: bool = False, forgotten: bool = False) -> Census:
         """Waits until the run has ended by itself, and counts.
 
         Args:
             lost_workers: the fault was of the workers' own making, at moments that the ledger alone knows.
+            forgotten: the ledger was lost, so it cannot name the calls that were cut with it.
         """
         fleet = self.fleet
         fleet.until(lambda: self.state() == "complete", "the job is complete", seconds)
@@ -320,7 +333,7 @@ class Run:
             self.in_flight |= {int(row["unit"]) for row in disk.attempts if row["reason"] == "worker_lost"}
         expected = set(range(self.shape.count))
         ledger = Ledger.read(fleet.redis, self.job)
-        self.census = take(ledger, disk, fleet.provider.audit(), expected, self.in_flight, digest)
+        self.census = take(ledger, disk, fleet.provider.audit(), expected, self.in_flight, digest, forgotten=forgotten)
         wrong = self.census.wrong
         assert not wrong, "; ".join(wrong)
         return self.census
