@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jsonschema
@@ -14,6 +16,9 @@ from pydantic_core import from_json
 from config.errors import RecipeError
 from config.importing import output_class
 from config.strict_schema import strict
+
+#: What makes the time of a check more than a multiple of the answer's length.
+_ENDLESS = ("pattern", "$ref", "$dynamicRef")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,12 @@ class Output:
         self.schema = schema
         self._model = model
         self._validator = jsonschema.Draft202012Validator(schema)
+        self._wrapped: dict[int, dict[str, Any]] = {}
+
+    @cached_property
+    def ends(self) -> bool:
+        """Whether its checks surely end soon: those of a schema where nothing is looked for over and over do."""
+        return self._model is None and not any(word in json.dumps(self.schema) for word in _ENDLESS)
 
     @classmethod
     def load(cls, output: str | dict[str, Any], recipe: str) -> Output:
@@ -61,6 +72,11 @@ class Output:
         """Name and schema to send for a call that asks for `items` examples."""
         if items == 1:
             return self.name, self.schema
+        if items not in self._wrapped:
+            self._wrapped[items] = self._list_of(items)
+        return f"{self.name}_items", self._wrapped[items]
+
+    def _list_of(self, items: int) -> dict[str, Any]:
         one = copy.deepcopy(self.schema)
         definitions = one.pop("$defs", None)
         many: dict[str, Any] = {"type": "array", "items": one, "minItems": items, "maxItems": items}
@@ -72,7 +88,7 @@ class Output:
         }
         if definitions:
             wrapped["$defs"] = definitions
-        return f"{self.name}_items", wrapped
+        return wrapped
 
     def read(self, text: str, items: int, variables: dict[str, Any]) -> list[dict[str, Any] | Invalid]:
         """The examples in an answer, `items` of them, each checked alone.

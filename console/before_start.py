@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from config.logs import log
 from console.estimate_text import lines
 from ledger import fleet
 from ledger.connection import Redis
@@ -18,8 +18,6 @@ from producers.plan import Plan, plan
 
 _ROWS_SECONDS, _ALL_SECONDS = 1.0, 3.0
 _PROCESSES = 2  # that run_here starts where the fleet has none
-
-log = logging.getLogger(__name__)
 
 
 def planned_job(
@@ -57,7 +55,7 @@ def say_before(
             paid = 0 if known.left is None else status_of(redis, planned.id).cost_nano_usd
             found.append((estimate(planned, known, _ROWS_SECONDS), known, paid))
         except Exception as error:  # a job must not fail for what was only to be said of it
-            log.debug("no estimate: %s", type(error).__name__)
+            log("estimate_missing", error=type(error).__name__)
 
     thread = threading.Thread(target=work, name="estimate", daemon=True)
     thread.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ from ledger.status import Status, status_of
 from producers import submission
 from producers.plan import Plan
 from workers.supervisor import Supervisor
-
-log = logging.getLogger(__name__)
 
 _EVERY_SECONDS, _READ_EVERY_SECONDS, _AWAY_SECONDS = 0.25, 0.5, 0.5
 

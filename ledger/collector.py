@@ -1,6 +1,5 @@
 """The collector: takes a job's results from Redis to part files, one collector a job."""
 
-import logging
 import socket
 import threading
 from contextlib import suppress
@@ -15,11 +14,9 @@ from ledger.results import CollectedElsewhere, Results
 from ledger.trouble import passing
 
 BATCH = 5_000  # stream entries
-# A part file costs several waits for the disk; results that trickle in are therefore gathered this long.
-GATHER_SECONDS = 2.0
+# A part file costs several waits for the disk, whatever is in it; results that trickle in are gathered this long.
+GATHER_SECONDS = 5.0
 WAIT_SECONDS = 1.0  # between two tries while there is no broker, or no room on the disk
-
-log = logging.getLogger(__name__)
 
 
 def will_pass(error: Exception) -> str | None:
@@ -117,7 +114,7 @@ class Collector:
                     if (why := will_pass(error)) is None:
                         raise
                     if why != said:
-                        log.warning(why)
+                        log("collecting_waits", why=why)
                     said = why
                     self._stopping.wait(WAIT_SECONDS)
                 else:

@@ -9,10 +9,11 @@ import os
 from ssl import CERT_REQUIRED
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from kombu import Exchange, Queue
 from kombu.utils.url import parse_url
 
+from config import logs
 from config.models import Model, models
 from config.settings import settings
 from workers.rejections import Rejected, rejection
@@ -102,6 +103,13 @@ app.conf.update(
     worker_redirect_stdouts=False,
     worker_proc_alive_timeout=30,
 )
+
+
+@signals.celeryd_init.connect
+@signals.setup_logging.connect
+def _log_our_way(**_: Any) -> None:
+    """Celery's own lines go where ours do, and in their form."""
+    logs.configure()
 
 
 def _body(job: str, unit: int) -> None:

@@ -1,4 +1,4 @@
-"""Recipes' own checks, in a thread of their own: one that never ends costs its example, and nothing else."""
+"""Recipes' checks that may never end, in a thread of their own: such a one costs its example, and nothing else."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -14,6 +13,7 @@ from typing import Any
 import redis
 
 from config.errors import RecipeError
+from config.logs import log
 from config.recipe_check import output_problems
 from ledger.damaged import Damaged, reading
 from ledger.jobs import Spec
@@ -25,8 +25,6 @@ from workers.journal import Journal
 from workers.line import Line
 from workers.shown import Shown
 from workers.units import Units
-
-log = logging.getLogger(__name__)
 
 _BROKER_RETRY_MOST = 2.0
 _COMPLAINT_SECONDS = 30.0
@@ -94,7 +92,7 @@ class Clerk:
             note = f"{note} It cannot be stopped either."
         if self._stopped.get(job) != note:
             self._stopped[job] = note
-            log.warning("job %s is stopped: %s", job, note.replace("\n", " "))
+            log("job_stopped", job=job, why=note)
 
     async def admit(self, job: str, model: str, unit: int, token: str) -> Grant | Drop:
         """Waits in the line of the job and its model until the ledger says go or drop.
@@ -172,7 +170,7 @@ class Clerk:
             with contextlib.suppress(redis.RedisError):  # the results have it all the same
                 await _uncut(self._leases.keep(job, kept))
         if answer == "duplicate":
-            log.info("%s %s was settled before: this answer is counted as a duplicate", job, unit)
+            log("answer_duplicate", job=job, unit=unit)
 
     async def _found_again(
         self, job: str, ask: Callable[[], Coroutine[Any, Any, str]], write: Callable[[], None]
@@ -217,7 +215,7 @@ class Clerk:
 
     def _set_aside(self, record: Any, why: str) -> None:
         path = self._journal.set_aside(record)
-        log.warning("an answer that was paid for cannot be settled and is kept in %s: %s", path, why)
+        log("answer_set_aside", path=path, why=why)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -228,7 +226,7 @@ class Clerk:
         now = time.monotonic()
         if trouble != self._trouble or now > self._complained + _COMPLAINT_SECONDS:
             self._trouble, self._complained = trouble, now
-            log.warning("%s: waiting, and trying again", trouble)
+            log("broker_trouble", trouble=trouble)
 
     async def _persist(self, ask: Any, on_trouble: Any = None) -> Any:
         """Asks until the broker answers; calls `on_trouble` before asking again."""
@@ -245,7 +243,7 @@ class Clerk:
                         on_trouble()
                     except OSError as disk:
                         # It stays in memory and is tried again: lost only if this process dies meanwhile too.
-                        log.warning("the journal cannot be written (%s)", disk.strerror)
+                        log("journal_unwritable", why=disk.strerror)
                     else:
                         if self.late:
                             raise Stopped from None

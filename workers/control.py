@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from celery.app import control
 
+from config.logs import log
 from ledger.connection import refused
-
-log = logging.getLogger(__name__)
 
 
 class Control(control.Control):
@@ -26,5 +24,5 @@ class Control(control.Control):
         except Exception as error:
             if not refused(error):
                 raise
-            log.debug("the broker lets this user send no commands to workers")
+            log("commands_refused")
             return [] if options.get("reply") else None

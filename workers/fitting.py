@@ -5,14 +5,11 @@ Examples that another version of a class would check are neither those that were
 
 from __future__ import annotations
 
-import logging
-
 from config.errors import RecipeError
 from config.fingerprint import fingerprint
 from config.importing import output_class
+from config.logs import log
 from ledger.jobs import OutputClass, Running
-
-log = logging.getLogger(__name__)
 
 
 class Fitting:
@@ -35,7 +32,7 @@ class Fitting:
                 continue
             self.refused[job] = why
             if before.get(job) != why:
-                log.warning("job %s is not taken: %s", job, why)
+                log("job_not_taken", job=job, why=why)
         return {job: running for job, running in jobs.items() if job not in self.refused}
 
     def _problem(self, wanted: OutputClass) -> str | None:

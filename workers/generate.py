@@ -85,7 +85,7 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
 async def _judged(
     reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: Tries, process: Process
 ) -> Verdict:
-    if isinstance(reply, Failure):
+    if isinstance(reply, Failure) or recipe.checked_output.ends:
         return judge(reply, recipe, item, tries, _noise)
     try:
         return await process.checks.run(lambda: judge(reply, recipe, item, tries, _noise))

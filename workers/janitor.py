@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable
 
+from config.logs import log
 from ledger import fleet, history, jobs, keys, todo
 from ledger.connection import Redis
 from ledger.fleet import Unit
 from workers.app import job_queue
 from workers.sending import enqueue
-
-log = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 20
 
@@ -59,14 +57,14 @@ class Janitor:
         """Ends the leases of the dead; enqueues again what is on a list but neither queued nor held by anyone."""
         for worker in fleet.dead(self._redis):
             units = fleet.reap(self._redis, worker)
-            log.warning("worker %s is gone: %d of its examples are enqueued again", worker, len(units))
+            log("worker_gone", worker=worker, count=len(units))
             enqueue_again(self._redis, units)
         # A worker tells what it holds with its heartbeat, so an example is lost only if it is missing twice.
         missing = self._lost_messages()
         lost = missing & self._missing
         self._missing = missing - lost
         if lost:
-            log.warning("%d messages were lost by the broker: they are sent again", len(lost))
+            log("messages_lost", count=len(lost))
             enqueue_again(self._redis, lost)
 
     def _lost_messages(self) -> set[Unit]:

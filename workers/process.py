@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future
 from time import monotonic
 from typing import Any
 
@@ -29,7 +29,6 @@ from workers.journal import Journal
 from workers.orphan import find_classes
 from workers.verdict import Verdict
 
-_LOOK_SECONDS = 1.0
 _RELEASE_ROUNDS = 100  # of 10 ms: longer than the broker takes to answer
 
 
@@ -56,6 +55,8 @@ class Process:
         self._keyed: set[str] = set()
         self._key_file = key_file_stamp()
         self._held: dict[Unit, asyncio.Task[Verdict | None]] = {}
+        self._by_job: Counter[str] = Counter()
+        self._making: set[Future[Verdict | None]] = set()
         self._back: list[Unit] = []
         self._closed = False
         self._loop = asyncio.new_event_loop()
@@ -78,15 +79,19 @@ class Process:
 
     def generate(self, job: str, unit: int) -> Verdict | None:
         """Makes the examples of one task; None where there was nothing to do or the process drains."""
-        making = self._run(self._hold(job, unit))
-        try:
+        making: Future[Verdict | None] = self._run(self._hold(job, unit))
+        self._making.add(making)
+        if self._closed:
             # A task that Celery had in its own line is begun when the others have ended, and with them the event loop:
-            # without a look at that it would wait for ever, and the process with it. Its message is sent again.
-            while not making.done() and not self._closed:
-                wait([making], timeout=_LOOK_SECONDS)
+            # it would wait for ever, and the process with it. Its message is sent again.
+            making.cancel()
+        try:
+            return making.result()
+        except CancelledError:
+            return None
         finally:
+            self._making.discard(making)
             self.clerk.on_room(job)
-        return making.result() if making.done() else None
 
     async def _hold(self, job: str, unit: int) -> Verdict | None:
         self.on_arrival(job)
@@ -98,6 +103,7 @@ class Process:
             return None
         task = asyncio.ensure_future(generate(job, unit, self))
         self._held[job, unit] = task
+        self._by_job[job] += 1
         try:
             return await task
         except (asyncio.CancelledError, Stopped):
@@ -111,6 +117,9 @@ class Process:
             raise
         finally:
             del self._held[job, unit]
+            self._by_job[job] -= 1
+            if not self._by_job[job]:
+                del self._by_job[job]
 
     # What generate() calls, on the event loop, besides the clerk.
 
@@ -150,7 +159,9 @@ class Process:
 
     def idle(self) -> Counter[str]:
         """By job, how many examples this process holds without a lease."""
-        return Counter(job for job, _ in self.waiting())
+        # Copied at once: the event loop changes them meanwhile.
+        held, leased = dict(self._by_job), dict(self.clerk.busy.by_job)
+        return Counter({job: count - leased.get(job, 0) for job, count in held.items()})
 
     def release(self, tasks: dict[str, int]) -> list[Unit]:
         """Lets go of so many of each job's examples that have no lease, and names them: they go back to the queue."""
@@ -208,3 +219,5 @@ class Process:
         self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+        for making in list(self._making):
+            making.cancel()

@@ -5,7 +5,6 @@ Celery's signals and commands find it here: the consumer imports it before a wor
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -17,6 +16,7 @@ from celery import signals
 from celery.worker.control import control_command
 
 from config.errors import UserError
+from config.logs import log, where
 from config.models import Model, models
 from config.settings import missing_broker, missing_key, settings
 from ledger import budget, fleet, jobs, limits, taking
@@ -31,9 +31,6 @@ from workers.pulse import Pulse
 from workers.queues import consumed, drop, taken_here
 from workers.turns import turns
 from workers.waker import Waker
-
-log = logging.getLogger(__name__)
-
 
 _lock = threading.Lock()
 _process: Process | None = None
@@ -51,7 +48,7 @@ def process() -> Process:
 @lru_cache(maxsize=1)
 def _redis() -> Redis:
     # Where it is not there yet, a worker waits for it, as Celery itself does.
-    return wait_for(app.conf.broker_url, log.warning)
+    return wait_for(app.conf.broker_url, lambda why: log("broker_awaited", why=why))
 
 
 @signals.celeryd_after_setup.connect
@@ -69,7 +66,7 @@ def prepare(**_: Any) -> None:
     for model in keyless:
         if task_name(model.name) in selected:
             app.amqp.queues.deselect([task_name(model.name)])
-            log.warning(missing_key(model.provider.api_key_env, f"{model.name}: not taken; it"))
+            log("model_not_taken", why=missing_key(model.provider.api_key_env, f"{model.name}: not taken; it"))
     if not set(app.amqp.queues.consume_from) & {task_name(name) for name in models()}:
         wanted = sorted({model.provider.api_key_env for model in keyless})
         sys.exit(f"this worker could take no model's tasks: set {' or '.join(wanted)} in the environment or in .env.")
@@ -121,7 +118,7 @@ def _silent(pulse: Pulse) -> bool:
     room, asked, turned = process().has_room, turns.asked_at, process().turned_at
     why = pulse.silent(asked_at=asked, turned_at=turned, has_room=room) or process().sick
     if why is not None:
-        log.error("this worker should be started again: %s", why)
+        log("worker_useless", why=why)
     return why is not None
 
 
@@ -157,9 +154,9 @@ def _keep_house(consumer: Any) -> None:
             taking.tell(_redis(), process().worker, fit, fitting.refused)
         except redis_py.RedisError as error:
             pulse.nothing_known()
-            log.warning("housekeeping waits: %s", passing(error) or type(error).__name__)
-        except Exception:
-            log.exception("housekeeping failed; it goes on")
+            log("housekeeping_waits", why=passing(error) or type(error).__name__)
+        except Exception as error:
+            log("housekeeping_failed", error=type(error).__name__, where=where(error))
         _awake.wait(fleet.HEARTBEAT_SECONDS)
 
 
@@ -178,7 +175,7 @@ def limits_in_force() -> dict[str, Model]:
 def change_limit(model: str, per_minute: float | None) -> None:
     """Sets the fleet's limit on requests per minute of a model."""
     limits.change(_redis(), model, {"requests_per_minute": per_minute})
-    log.warning("the fleet's limit for %s is now %s requests/min", model, f"{per_minute:g}" if per_minute else "no")
+    log("limit_changed", model=model, limit=f"{per_minute:g}" if per_minute else "no")
 
 
 @signals.worker_shutting_down.connect
@@ -199,4 +196,4 @@ def _drain() -> None:
         enqueue_again(_redis(), list({*back, *fleet.reap(_redis(), worker, now=True)}))
     except (redis_py.RedisError, OSError) as error:
         # The janitor of another worker finds them by the silence of this one.
-        log.warning("%d examples could not be given back (%s)", len(back), type(error).__name__)
+        log("examples_kept", count=len(back), error=type(error).__name__)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 
 from kombu import Exchange, Queue
 
+from config.logs import log
 from workers.app import app, job_queue, task_name
 
 BATCH = 1000
-
-log = logging.getLogger(__name__)
 
 
 def enqueue(model: str, job: str, tasks: Iterable[tuple[int, str]]) -> int:
@@ -48,4 +46,4 @@ def announce() -> None:
     try:
         app.control.broadcast("look_for_jobs")
     except app.connection_for_write().recoverable_connection_errors:
-        log.debug("the broker is away: workers find the job themselves")
+        log("job_unannounced")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from typing import IO
 
 import redis as redis_py
 
+from config.logs import log
 from config.private import private_file, private_folder
 from config.settings import settings
 from ledger import fleet
@@ -24,8 +24,6 @@ from ledger.connection import Redis
 from workers.app import task_name
 from workers.janitor import enqueue_again
 from workers.orphan import environment
-
-log = logging.getLogger(__name__)
 
 _BACKOFF_MOST = 30.0
 _STEADY_SECONDS = 60.0
@@ -71,7 +69,7 @@ class Supervisor:
 
     def _start(self, name: str, index: int, failures: int = 0) -> Child:
         worker = f"{socket.gethostname()}-{name}-{uuid.uuid4().hex[:6]}"
-        command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "-P", "threads"]
+        command = [sys.executable, "-m", "celery", "-A", "workers", "--quiet", "worker", "-P", "threads"]
         command += ["-c", str(self._concurrency), "-Q", self._queues, "-n", f"{name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
         log_file: IO[bytes] | None = None
@@ -108,7 +106,7 @@ class Supervisor:
         if child.restart_at is None:
             child.failures = 1 if time.monotonic() - child.started > _STEADY_SECONDS else child.failures + 1
             pause = min(_BACKOFF_MOST, 2.0 ** (child.failures - 1))
-            log.warning("worker %s ended with %s; a new one starts in %.0f s", child.name, code, pause)
+            log("worker_ended", name=child.name, code=code, seconds=pause)
             child.restart_at = time.monotonic() + pause
             self._give_back(child)
         if time.monotonic() < child.restart_at:
@@ -138,11 +136,11 @@ class Supervisor:
         elif child.joined or time.monotonic() - child.started > _JOIN_SECONDS:
             child.still += 1
         if heart == "silent":
-            log.warning("worker %s takes no more tasks: it is told to end, and another takes its place", child.name)
+            log("worker_deaf", name=child.name)
             child.popen.send_signal(signal.SIGTERM)
             child.end_by = time.monotonic() + settings().grace_seconds + _AFTER_GRACE_SECONDS
         elif child.still >= _STILL_MOST:
-            log.warning("the heart of worker %s stands still: it is ended, and another takes its place", child.name)
+            log("worker_still", name=child.name)
             child.end_by = time.monotonic()
 
     def _give_back(self, child: Child) -> None:
@@ -150,7 +148,7 @@ class Supervisor:
         try:
             enqueue_again(self._redis, fleet.reap(self._redis, child.worker, now=True))
         except (redis_py.RedisError, OSError) as error:
-            log.warning("%s: its examples go back when the broker answers (%s)", child.name, type(error).__name__)
+            log("examples_wait", name=child.name, error=type(error).__name__)
 
     def stop(self) -> None:
         """Told once, it lets calls in flight finish within the grace period; told again, it returns at once."""

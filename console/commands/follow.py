@@ -15,14 +15,16 @@ from config import folders
 from console.broker import ledger
 from console.commands.options import JobId
 from console.export import export as write_export
-from console.interrupts import interrupts
+from console.interrupts import Interrupts, interrupts
 from ledger import jobs
-from ledger.collector import WAIT_SECONDS, Collector, will_pass
+from ledger.collector import BATCH, GATHER_SECONDS, WAIT_SECONDS, Collector, will_pass
 from ledger.connection import Redis
 from ledger.jobs import AT_REST
 from ledger.part_files import DiskFull
 from ledger.results import CollectedElsewhere
 from ledger.status import Status, status_of
+
+_LOOK_SECONDS = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -55,10 +57,11 @@ def collect(
                     said = why
                     time.sleep(WAIT_SECONDS)
                     continue
-                if not taken and not forever and all(reading.state in AT_REST for reading in readings):
+                rest = all(reading.state in AT_REST for reading in readings)
+                if not taken and rest and not forever:
                     break
-                if not taken:
-                    time.sleep(0.5)
+                if taken < BATCH and not (taken and rest):
+                    _gather(redis, seen)
         finally:
             for name, collector in collectors.items():
                 if collector.parts.is_open:
@@ -67,6 +70,16 @@ def collect(
                 parts = collector.parts
                 counts = f"{parts.count('accepted')} accepted, {parts.count('rejected')} rejected"
                 print(f"{name}: {counts} in {parts.directory}", file=sys.stderr)
+
+
+def _gather(redis: Redis, seen: Interrupts) -> None:
+    """Lets results come together, until the last of the jobs rests: a part file costs more than a few rows."""
+    deadline = time.monotonic() + GATHER_SECONDS
+    while time.monotonic() < deadline and not seen.count:
+        time.sleep(_LOOK_SECONDS)
+        with contextlib.suppress(redis_py.RedisError):  # the next round says so
+            if not jobs.running(redis):
+                break
 
 
 def _say(line: str) -> None:

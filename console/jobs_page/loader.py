@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
 from tornado.template import Loader, Template
 
-log = logging.getLogger(__name__)
+from config.logs import log
 
 TEMPLATES = Path(__file__).parents[1] / "templates" / "flower"
 _NAVBAR, _TAB = "navbar.html", "tab.html"
@@ -33,6 +32,6 @@ def with_tab(navbar: str, tab: str) -> str:
     """Flower's navigation with `tab` before its first own one; as it is where that place is not to be found."""
     place = _LIST.search(navbar)
     if place is None:
-        log.warning("this Flower's navigation is built in another way: the jobs are at /jobs, without a tab")
+        log("tab_missing")
         return navbar
     return f"{navbar[: place.end()]}\n{tab}{navbar[place.end() :]}"

@@ -300,3 +300,18 @@ def test_reading_never_raises(text: str, items: int) -> None:
         assert len(read) == items
         kept = [one.detail if isinstance(one, Invalid) else one for one in read]
         assert json.loads(json.dumps(kept, ensure_ascii=False).encode()) == kept
+
+
+@pytest.mark.parametrize(
+    ("schema", "ends"),
+    [
+        ({"type": "string", "maxLength": 9}, True),
+        ({"type": "string", "pattern": "(a+)+$"}, False),
+        ({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}, False),
+    ],
+)
+def test_checks_that_surely_end(schema: dict[str, Any], ends: bool) -> None:
+    """Patterns and references can make a check as good as endless, and so can any code of a class."""
+    table = {"type": "object", "properties": {"text": schema}, "required": ["text"]}
+    assert Output.load(table, "r").ends is ends
+    assert not Output.load("config.recipes.schemas:Quiz", "r").ends
