@@ -7,6 +7,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 from dotenv import dotenv_values
@@ -56,6 +57,8 @@ class Settings(BaseSettings):
     budget_usd: Decimal | None = Field(None, alias="GENFLEET_BUDGET_USD", gt=0, allow_inf_nan=False)
     """The most that the whole fleet may spend in a day (UTC), in dollars."""
     flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
+    log_format: Literal["plain", "json"] = Field("plain", alias="GENFLEET_LOG_FORMAT")
+    """How processes log: plain lines for people, or JSON for machines."""
 
     @field_validator("redis_url")
     @classmethod
@@ -114,9 +117,15 @@ def settings() -> Settings:
 
 _SHOWN = {
     "MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "GENFLEET_QUEUE_DEPTH", "GENFLEET_GRACE_SECONDS",
-    "GENFLEET_BUDGET_USD",
+    "GENFLEET_BUDGET_USD", "GENFLEET_LOG_FORMAT",
 }  # fmt: skip
 _NOT_UTF8 = ".env is not UTF-8 text; save it as UTF-8."
+
+
+def choose_log_format(form: Literal["plain", "json"]) -> None:
+    """Makes this process, and those it starts, log in that form."""
+    os.environ["GENFLEET_LOG_FORMAT"] = form
+    settings.cache_clear()
 
 
 def api_key(variable: str) -> str | None:

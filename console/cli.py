@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import redis
 import typer
 from kombu.exceptions import OperationalError
 
+from config import logs
 from config.errors import UserError
 from ledger.connection import refused
 
@@ -33,17 +33,25 @@ for group in (demo, run, estimate, watch, follow, jobs, models, look, top, usage
 
 def main() -> None:
     """Runs the command; exit code 2 for a user's mistake, 1 for a failed run, never a traceback for either."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    logs.configure()
     try:
         app()
     except UserError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         sys.exit(2)
     except (redis.RedisError, OperationalError) as error:
         if refused(error):
-            print("the broker's user in REDIS_URL may not do that: give one of the right role.", file=sys.stderr)
+            _say("the broker's user in REDIS_URL may not do that: give one of the right role.")
             sys.exit(2)
-        print(f"the broker does not answer any more ({type(error).__name__}); nothing is lost.", file=sys.stderr)
+        _say(f"the broker does not answer any more ({type(error).__name__}); nothing is lost.")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _say(why: str) -> None:
+    """What ended the command, to people as it is."""
+    if logs.as_json():
+        logs.log("command_failed", why=why)
+    else:
+        print(why, file=sys.stderr)

@@ -107,9 +107,9 @@ app.conf.update(
 
 @signals.celeryd_init.connect
 @signals.setup_logging.connect
-def _log_our_way(**_: Any) -> None:
-    """Celery's own lines go where ours do, and in their form."""
-    logs.configure()
+def _log_our_way(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
+    """Celery's own lines go where ours do, and in their form; its options --loglevel and --logfile are heeded."""
+    logs.configure(loglevel, logfile)
 
 
 def _body(job: str, unit: int) -> None:

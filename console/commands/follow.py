@@ -12,8 +12,9 @@ import redis as redis_py
 import typer
 
 from config import folders
+from config.logs import log
 from console.broker import ledger
-from console.commands.options import JobId
+from console.commands.options import JobId, LogFormat
 from console.export import export as write_export
 from console.interrupts import Interrupts, interrupts
 from ledger import jobs
@@ -37,6 +38,7 @@ def collect(
     job: Annotated[str | None, typer.Argument(help="A job's id or its beginning; without one, every job.")] = None,
     to: Annotated[Path | None, typer.Option("--to", help="Folder for the part files.")] = None,
     forever: Annotated[bool, typer.Option("--forever", help="Go on with jobs that are still to come.")] = False,
+    log_format: LogFormat = None,
 ) -> None:
     """Takes results out of the broker into part files until the job is complete; Ctrl-C stops, nothing is lost.
 
@@ -68,8 +70,8 @@ def collect(
                     collector.drain()
                     collector.close()
                 parts = collector.parts
-                counts = f"{parts.count('accepted')} accepted, {parts.count('rejected')} rejected"
-                print(f"{name}: {counts} in {parts.directory}", file=sys.stderr)
+                counts = {kind: parts.count(kind) for kind in ("accepted", "rejected")}
+                log("job_collected", job=name, folder=parts.directory, **counts)
 
 
 def _gather(redis: Redis, seen: Interrupts) -> None:
@@ -83,7 +85,7 @@ def _gather(redis: Redis, seen: Interrupts) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    log("notice", text=line)
 
 
 def _round(

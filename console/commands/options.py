@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import click
 import typer
+
+from config import logs
+from config.settings import choose_log_format
+
+
+def _log_in(form: Literal["plain", "json"] | None) -> None:
+    if form is not None:
+        choose_log_format(form)
+        logs.configure()
+
 
 Rows = Annotated[str | None, typer.Option("--rows", help="JSONL, CSV or Parquet file; - is standard input.")]
 Count = Annotated[int | None, typer.Option("--count", "-n", help="Examples in all; by default one per row.")]
@@ -23,6 +34,15 @@ Concurrency = Annotated[int, typer.Option("--concurrency", help="Calls in flight
 SkipBadRows = Annotated[
     Path | None,
     typer.Option("--skip-bad-rows", help="Write rows that cannot be used to this file and go on without them."),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--log-format",
+        click_type=click.Choice(["plain", "json"]),
+        callback=_log_in,
+        help="Log plain lines, or JSON for a machine; by default GENFLEET_LOG_FORMAT, else plain.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 JobId = Annotated[str | None, typer.Argument(help="A job's id or its beginning; by default the newest.")]

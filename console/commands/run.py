@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from config import folders
+from config.logs import log
 from config.models import model, models
 from config.settings import missing_key, settings
 from console.before_start import capacity_here, planned_job, say_before
@@ -19,6 +20,7 @@ from console.commands.options import (
     Budget,
     Concurrency,
     Count,
+    LogFormat,
     ModelId,
     Priority,
     Processes,
@@ -111,6 +113,7 @@ def submit(
         Path | None,
         typer.Option("--resume", help="After the broker has lost the job: go on from what was collected here."),
     ] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Enqueues a job for the fleet at REDIS_URL and prints its id alone; the same submission again resumes it.
 
@@ -119,26 +122,26 @@ def submit(
     planned = planned_job(recipe, rows, count, model_id, seed, skip_bad_rows)
     redis = fleet_broker("enqueuing for a fleet")
     collected = None if resume is None else read_collected(resume, planned.id, planned.spec)
-    say_before(lambda line: print(line, file=sys.stderr, flush=True), redis, planned, budget)
+    say_before(lambda line: log("notice", text=line), redis, planned, budget)
     going = submission.start(redis, planned, budget, priority, collected)
     if collected is not None:
         settled = collected.books.accepted + collected.books.rejected
-        print(f"{settled:,} of {planned.spec.total:,} examples are in {resume}; the others go on.", file=sys.stderr)
+        log("notice", text=f"{settled:,} of {planned.spec.total:,} examples are in {resume}; the others go on.")
     print(planned.id, flush=True)
     if not going:
-        print(f"{planned.id} is complete already.", file=sys.stderr)
+        log("notice", text=f"{planned.id} is complete already.")
         return
 
     def told(sent: int, units: int) -> None:
         if units > settings().queue_depth:
-            print(f"{sent:,} of {units:,} tasks enqueued", file=sys.stderr, flush=True)
+            log("job_enqueuing", job=planned.id, sent=sent, units=units)
 
     # However it is ended, it lets go of the job, so that the same submission may follow at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         submission.feed(redis, planned, told, collected=collected)
     except KeyboardInterrupt:
-        print("Stopped; the same command again enqueues the rest.", file=sys.stderr)
+        log("notice", text="Stopped; the same command again enqueues the rest.")
         sys.exit(130)
 
 
@@ -148,6 +151,7 @@ def worker(
     model_ids: Annotated[
         list[str] | None, typer.Option("--model", help="Take only this model's tasks; may be given several times.")
     ] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Joins the fleet at REDIS_URL. SIGTERM or Ctrl-C lets calls in flight end, a second one stops at once.
 
@@ -156,16 +160,16 @@ def worker(
     # Imported here: producers' commands need nothing of it.
     from workers.supervisor import Supervisor  # noqa: PLC0415
 
-    redis = fleet_broker("a worker", waiting=lambda line: print(line, file=sys.stderr, flush=True))
+    redis = fleet_broker("a worker", waiting=lambda line: log("notice", text=line))
     wanted = [model(name) for name in model_ids] if model_ids else list(models().values())
     able = [found.name for found in wanted if found.provider.key() is not None]
     for found in wanted:
         if found.name not in able:
-            print(missing_key(found.provider.api_key_env, f"{found.name}: not taken; it"), file=sys.stderr)
+            log("notice", text=missing_key(found.provider.api_key_env, f"{found.name}: not taken; it"))
     if not able:
         raise SubmitError("no model's key is set, so this worker could take no task.")
     supervisor = Supervisor(redis, able, processes, concurrency)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
-    print(f"{processes} worker processes take {', '.join(able)}", file=sys.stderr, flush=True)
+    log("worker_started", processes=processes, models=", ".join(able))
     sys.exit(supervisor.run())

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from config import folders
+from config import folders, logs
 from config.errors import UserError
 from config.models import Limits, models
 from config.settings import missing_broker, settings
 from console.broker import serve_broker
+from console.commands.options import LogFormat
 from console.flower import serve_flower
 from console.services import LOOPBACK, free_port
 from ledger.connection import connect
@@ -31,6 +32,7 @@ def flower(
     address: Annotated[str, typer.Option("--address", help="Address to listen on.")] = "127.0.0.1",
     url_prefix: Annotated[str, typer.Option("--url-prefix", help="Path under which a proxy shows it.")] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Show, without buttons to act.")] = False,
+    log_format: LogFormat = None,
 ) -> None:
     """Flower on the fleet at REDIS_URL, its first tab the jobs; FLOWER_BASIC_AUTH=user:password makes it ask for them.
 
@@ -54,6 +56,7 @@ def _may_listen(what: str, address: str) -> None:
 def metrics(
     port: Annotated[int, typer.Option("--port", help="Port to answer on.", min=1, max=65535)] = 9464,
     address: Annotated[str, typer.Option("--address", help="Address to listen on.")] = "127.0.0.1",
+    log_format: LogFormat = None,
 ) -> None:
     """The fleet's figures for Prometheus, at /metrics: jobs, limits, costs, latencies and workers, from the ledger.
 
@@ -70,7 +73,8 @@ def metrics(
     login = auth.get_secret_value() if auth is not None and address not in LOOPBACK else None
     url = settings().redis_url or ""
     with serving(cache(lambda: connect(url)), port, address, login) as server:
-        print(f"Metrics at http://{f'[{address}]' if ':' in address else address}:{port}/metrics", flush=True)
+        host = f"[{address}]" if ":" in address else address
+        logs.say("serving", what="Metrics", url=f"http://{host}:{port}/metrics")
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             server.serve_forever()
@@ -89,6 +93,7 @@ def provider(
     faults: Annotated[str, typer.Option("--faults", help="Shares of calls that fail: 500=0.02,timeout=0.02,…")] = "",
     token_counting: Annotated[str, typer.Option("--token-counting", help="actual or reserved.")] = "actual",  # noqa: S107
     audit: Annotated[Path | None, typer.Option("--audit", help="Append every call to this file.")] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """The simulated provider: try a recipe, a limit or a fleet on it before you pay.
 

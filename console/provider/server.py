@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 from aiohttp import web
 
 from config.errors import UserError
+from config.logs import say
 from console.provider.app import make_app
 from console.provider.audit import Call
 from console.provider.composing import Answer, built_in_answer
@@ -143,7 +144,7 @@ async def _serve(simulation: Simulation) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with _listening(simulation) as root:
-        print(f"Simulated provider at {root}/api/v1", flush=True)
+        say("serving", what="Simulated provider", url=f"{root}/api/v1")
         await stop.wait()
 
 
