@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from config.logs import say
 from config.settings import settings
 from console.services import Service, answers
 from workers.orphan import end_with_parent
@@ -30,6 +31,8 @@ def serve_flower(port: int, address: str, url_prefix: str = "", read_only: bool 
     end_with_parent()
     auth = settings().flower_basic_auth
     arguments = ["celery", "-A", "workers", "flower", f"--port={port}", f"--address={address}"]
+    # Tornado would log in its own form, from INFO on.
+    arguments.append("--logging=none")
     # A task's recipe and example, and why it failed, which Flower leaves out.
     arguments.append("--tasks_columns=uuid,args,state,exception,retries,runtime,received,worker")
     if MAX_TASKS_VARIABLE not in os.environ:
@@ -53,5 +56,7 @@ def serve_flower(port: int, address: str, url_prefix: str = "", read_only: bool 
     flower_guard.guard(address)
     jobs_page.add()
     metrics.add()
+    host, prefix = f"[{address}]" if ":" in address else address, url_prefix.strip("/")
+    say("serving", what="Flower", url=f"http://{host}:{port}/{prefix}")
     sys.argv = arguments
     celery()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import click
 import typer
 
 from config import logs
@@ -36,10 +35,9 @@ SkipBadRows = Annotated[
     typer.Option("--skip-bad-rows", help="Write rows that cannot be used to this file and go on without them."),
 ]
 LogFormat = Annotated[
-    str | None,
+    Literal["plain", "json"] | None,
     typer.Option(
         "--log-format",
-        click_type=click.Choice(["plain", "json"]),
         callback=_log_in,
         help="Log plain lines, or JSON for a machine; by default GENFLEET_LOG_FORMAT, else plain.",
     ),
