@@ -86,6 +86,20 @@ def test_workers_are_told_to_stop_at_random_times(chaos: Callable[..., Run]) -> 
         assert not run.ends().paid_twice
 
 
+def test_calls_longer_than_a_heartbeat_when_told_to_stop(chaos: Callable[..., Run]) -> None:
+    """A worker that drains goes on with its heartbeat, so that nobody takes it for dead and makes its calls again."""
+    with chaos(Shape(count=60, latency=25)) as run:
+        run.fleet.env["GENFLEET_GRACE_SECONDS"] = "60"
+        run.go()
+        run.fleet.until(lambda: len(run.leases()) == 40, "all slots are busy")
+        leaving = run.machines[0]
+        leaving.command.send(signal.SIGTERM)
+        assert leaving.command.wait(120).code == 0
+        census = run.ends(180)
+        assert not census.paid_twice
+        assert not census.ledger.unknown_each
+
+
 def test_a_worker_is_told_twice_to_stop(chaos: Callable[..., Run]) -> None:
     """The second SIGTERM does not wait for calls: what was cut is named, and made by the others."""
     chance = random.Random(20_508)
