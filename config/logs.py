@@ -131,5 +131,8 @@ class _Json(logging.Formatter):
         """One line."""
         event, fields, sentence = _told(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        told = {"at": at, "level": record.levelname.lower(), "event": event, "message": sentence, **fields}
+        # A text of many is its own message, and not told twice.
+        message = fields.get("text", sentence)
+        told = {"at": at, "level": record.levelname.lower(), "event": event, "message": message}
+        told |= {name: value for name, value in fields.items() if name != "text"}
         return json.dumps(told, ensure_ascii=False, default=str)

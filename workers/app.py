@@ -6,10 +6,12 @@ Cheap to import: producers use it to enqueue. What a worker does is imported whe
 from __future__ import annotations
 
 import os
+import warnings
 from ssl import CERT_REQUIRED
 from typing import Any
 
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 from kombu import Exchange, Queue
 from kombu.utils.url import parse_url
 
@@ -110,6 +112,8 @@ app.conf.update(
 def _log_our_way(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
     """Celery's own lines go where ours do, and in their form; its options --loglevel and --logfile are heeded."""
     logs.configure(loglevel, logfile)
+    # Of root's rights, for what pickled messages could do with them: ours are JSON alone.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 def _body(job: str, unit: int) -> None:

@@ -80,7 +80,8 @@ class Supervisor:
             command,
             env={**environment(), "GENFLEET_WORKER": worker},
             stdin=subprocess.DEVNULL,
-            stdout=log_file or None,
+            # Celery says there that it stops; what there is to know is in the log.
+            stdout=log_file or subprocess.DEVNULL,
             stderr=log_file or None,
             start_new_session=True,
         )

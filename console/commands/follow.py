@@ -70,8 +70,8 @@ def collect(
                     collector.drain()
                     collector.close()
                 parts = collector.parts
-                counts = {kind: parts.count(kind) for kind in ("accepted", "rejected")}
-                log("job_collected", job=name, folder=parts.directory, **counts)
+                accepted, rejected = parts.count("accepted"), parts.count("rejected")
+                log("job_collected", job=name, accepted=accepted, rejected=rejected, folder=parts.directory)
 
 
 def _gather(redis: Redis, seen: Interrupts) -> None:

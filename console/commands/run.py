@@ -160,12 +160,12 @@ def worker(
     # Imported here: producers' commands need nothing of it.
     from workers.supervisor import Supervisor  # noqa: PLC0415
 
-    redis = fleet_broker("a worker", waiting=lambda line: log("notice", text=line))
+    redis = fleet_broker("a worker", waiting=lambda why: log("broker_awaited", why=why))
     wanted = [model(name) for name in model_ids] if model_ids else list(models().values())
     able = [found.name for found in wanted if found.provider.key() is not None]
     for found in wanted:
         if found.name not in able:
-            log("notice", text=missing_key(found.provider.api_key_env, f"{found.name}: not taken; it"))
+            log("model_not_taken", why=missing_key(found.provider.api_key_env, f"{found.name}: not taken; it"))
     if not able:
         raise SubmitError("no model's key is set, so this worker could take no task.")
     supervisor = Supervisor(redis, able, processes, concurrency)
