@@ -24,6 +24,8 @@ class Event:
 
     level: int
     says: str
+    alone: bool = False
+    """It concerns no job and no task, whatever is worked on where it is met."""
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ EVENTS: Mapping[str, Event] = {
     "crashed": Event(ERROR, "ended by {error}, a mistake of ours, at {where}"),
     # The broker
     "broker_awaited": Event(WARNING, "{why}"),
-    "broker_trouble": Event(WARNING, "{trouble}: waiting, and trying again"),
+    "broker_trouble": Event(WARNING, "{trouble}: waiting, and trying again", alone=True),
     "housekeeping_waits": Event(WARNING, "housekeeping waits: {why}"),
     "message_discarded": Event(WARNING, "a message in {place} is discarded: {why}"),
     "messages_lost": Event(WARNING, "{count} messages were lost by the broker: they are sent again"),
@@ -73,6 +75,9 @@ EVENTS: Mapping[str, Event] = {
     "worker_gone": Event(WARNING, "worker {worker} is gone: {count} of its examples are enqueued again"),
     "examples_wait": Event(WARNING, "{name}: its examples go back when the broker answers ({error})"),
     "examples_kept": Event(WARNING, "{count} examples could not be given back ({error})"),
+    "traces_missing": Event(
+        WARNING, "OTEL_EXPORTER_OTLP_ENDPOINT is set and no traces are sent: install genfleet[otel] for them"
+    ),
     # Others' code
     "tab_missing": Event(
         WARNING, "this Flower's navigation is built in another way: the jobs are at /jobs, without a tab"

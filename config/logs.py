@@ -34,7 +34,7 @@ def log(event: str, **fields: Any) -> None:
     """Logs an event of the catalogue with its fields."""
     found = EVENTS[event]
     if _logger.isEnabledFor(found.level):
-        known = _bound.get() | fields
+        known = fields if found.alone else _bound.get() | fields
         _logger.log(found.level, "%s", found.sentence(known), extra={"event": event, "fields": known})
 
 

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
     log_format: Literal["plain", "json"] = Field("plain", alias="GENFLEET_LOG_FORMAT")
     """How processes log: plain lines for people, or JSON for machines."""
+    otel_endpoint: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", repr=False)
+    """Where traces are sent; nowhere by default."""
+    otel_service: str = Field("genfleet", alias="OTEL_SERVICE_NAME")
 
     @field_validator("redis_url")
     @classmethod
@@ -77,7 +80,7 @@ class Settings(BaseSettings):
             raise ValueError("must be redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss:// with ?ssl_ca_certs=FILE")
         return url
 
-    @field_validator("openrouter_base_url", "openai_base_url")
+    @field_validator("openrouter_base_url", "openai_base_url", "otel_endpoint")
     @classmethod
     def _an_http_url(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):

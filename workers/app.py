@@ -18,6 +18,7 @@ from kombu.utils.url import parse_url
 from config import logs
 from config.models import Model, models
 from config.settings import settings
+from workers import tracing
 from workers.rejections import Rejected, rejection
 
 #: Celery's own loop stands still while it waits for an answer.
@@ -119,7 +120,8 @@ def _log_our_way(loglevel: int | None = None, logfile: str | None = None, **_: A
 def _body(job: str, unit: int) -> None:
     from workers.runtime import process  # noqa: PLC0415  only workers need it
 
-    verdict = process().generate(job, unit)
+    with tracing.received():
+        verdict = process().generate(job, unit)
     if verdict is not None and verdict.settlement.outcome == "rejected":
         raise rejection(verdict.settlement.reason, verdict.detail)
 

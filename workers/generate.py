@@ -8,13 +8,16 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from config.errors import UserError
+from config.logs import bound
 from config.models import model
+from config.money import NANO
 from config.recipe import Recipe
 from config.request import build
 from ledger.damaged import Damaged
 from ledger.jobs import Spec
 from ledger.leases import Drop, Grant
 from ledger.todo import task_of
+from workers import tracing
 from workers.checks import CheckHangs
 from workers.clerk import Clerk, Stopped
 from workers.client import Answer
@@ -39,11 +42,15 @@ async def generate(job: str, unit: int, process: Process) -> Verdict | None:
         Stopped: the process drains; a call that was in flight is settled as unknown.
         OverBudget: the job is at the end of its budget.
     """
-    try:
-        return await _generate(job, unit, process)
-    except UserError as error:
-        await process.clerk.stop(job, str(error))
-        return None
+    with bound(job=job, unit=unit), tracing.example(job, unit) as span:
+        try:
+            verdict = await _generate(job, unit, process)
+        except UserError as error:
+            await process.clerk.stop(job, str(error))
+            return None
+        if verdict is not None:
+            span.set(outcome=verdict.settlement.outcome, reason=verdict.settlement.reason or None)
+        return verdict
 
 
 async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
@@ -54,7 +61,8 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
     tries = Tries()
     while True:
         token = uuid.uuid4().hex
-        grant, given_up = await _admitted(clerk, job, spec, unit, token)
+        with tracing.span("admit", model=spec.model):
+            grant, given_up = await _admitted(clerk, job, spec, unit, token)
         reply, number = None, 0 if grant is None else grant.attempt
         if given_up is not None:
             item = _of_job(task_of(given_up), spec)
@@ -64,7 +72,7 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
         else:
             item = grant.item | {"max_tokens": grant.max_tokens, "most": grant.most_nano_usd}
             try:
-                reply = await _call(spec.recipes[item["recipe"]], item, process)
+                reply = await _call(spec.recipes[item["recipe"]], item, number, process)
             except UserError as error:
                 # Such as an output class that this machine does not have. Nothing was sent.
                 verdict = unusable(error)
@@ -73,7 +81,8 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
         recipe = spec.recipes[0 if item is None else item["recipe"]]
         attempt = attempt_record(job, unit, number, recipe, clerk.worker, verdict, reply, process.clock.now())
         examples = example_records(verdict, item or {"variables": {}}, attempt)
-        await clerk.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)
+        with tracing.span("settle", outcome=verdict.settlement.outcome, reason=verdict.settlement.reason or None):
+            await clerk.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)
         if verdict.settlement.outcome != "again":
             return verdict
         process.on_again(job, unit, number)
@@ -83,6 +92,15 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
 
 
 async def _judged(
+    reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: Tries, process: Process
+) -> Verdict:
+    with tracing.span("check", recipe=recipe.name) as span:
+        verdict = await _checked(reply, recipe, item, tries, process)
+        span.set(outcome=verdict.settlement.outcome, reason=verdict.settlement.reason or None)
+        return verdict
+
+
+async def _checked(
     reply: Answer | Failure, recipe: Recipe, item: dict[str, Any], tries: Tries, process: Process
 ) -> Verdict:
     if isinstance(reply, Failure) or recipe.checked_output.ends:
@@ -118,12 +136,19 @@ def _of_job(item: dict[str, Any] | None, spec: Spec) -> dict[str, Any] | None:
     return item
 
 
-async def _call(recipe: Recipe, item: dict[str, Any], process: Process) -> Answer | Failure:
+async def _call(recipe: Recipe, item: dict[str, Any], number: int, process: Process) -> Answer | Failure:
     asked = model(recipe.model)
     fraction = item.get("fraction", 0.0)
     request = build(recipe, asked, item["variables"], item["count"], fraction, item["max_tokens"], item["most"])
-    try:
-        return await process.call(request, asked, recipe.call.timeout_seconds)
-    except asyncio.CancelledError:
-        # The process has no more time. The provider may bill the call all the same.
-        return Failure(transport="stopped")
+    with tracing.span("call", "CLIENT", model=asked.name, recipe=recipe.name, attempt=number) as span:
+        try:
+            reply = await process.call(request, asked, recipe.call.timeout_seconds)
+        except asyncio.CancelledError:
+            # The process has no more time. The provider may bill the call all the same.
+            reply = Failure(transport="stopped")
+        if isinstance(reply, Failure):
+            span.set(error=reply.transport or str(reply.status))
+        else:
+            span.set(prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens)
+            span.set(cost_usd=None if reply.cost is None else reply.cost / NANO)
+        return reply

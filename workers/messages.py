@@ -12,6 +12,7 @@ from typing import Any
 from kombu.utils.json import loads
 
 from ledger.damaged import job_name
+from workers.tracing import HEADER, is_trace
 
 #: A task's message is some 900 bytes; answers to `inspect` and events are as large as what a fleet holds.
 MOST_BYTES = {"task": 16 * 1024, "other": 16 * 2**20}
@@ -41,7 +42,8 @@ def _require(true: bool, why: str) -> None:
 def read_task(raw: bytes, queue: str) -> tuple[str, int]:
     """Job and unit of a task's message in `queue`, `generate.MODEL` or `generate.MODEL:JOB`. Raises Malformed."""
     headers, body = _opened(raw, MOST_BYTES["task"])
-    _require(headers.keys() <= _NEUTRAL.keys() | _TEXTS | _FLAGS, "it has headers of no task of ours")
+    _require(headers.keys() <= _NEUTRAL.keys() | _TEXTS | _FLAGS | {HEADER}, "it has headers of no task of ours")
+    _require(headers.get(HEADER) is None or is_trace(headers[HEADER]), "its trace is none")
     _require(
         all(headers.get(name) in values for name, values in _NEUTRAL.items()), "its headers ask for more than a run"
     )

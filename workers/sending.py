@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from kombu import Exchange, Queue
 
 from config.logs import log
+from workers import tracing
 from workers.app import app, job_queue, task_name
 
 BATCH = 1000
@@ -25,7 +26,12 @@ def enqueue(model: str, job: str, tasks: Iterable[tuple[int, str]]) -> int:
     """
     task = app.tasks[task_name(model)]
     sent, queue = 0, Queue(job_queue(model, job), Exchange(""))
-    with app.producer_or_acquire() as producer, producer.batch(max_size=BATCH):
+    with (
+        tracing.span("enqueue", "PRODUCER", job=job, model=model) as span,
+        app.producer_or_acquire() as producer,
+        producer.batch(max_size=BATCH),
+    ):
+        headers = tracing.headers()
         for unit, name in tasks:
             task.apply_async(
                 (job, unit),
@@ -36,8 +42,10 @@ def enqueue(model: str, job: str, tasks: Iterable[tuple[int, str]]) -> int:
                 retry=False,
                 argsrepr=f"{name or f'task {unit}'}, {model}",
                 kwargsrepr="{}",
+                headers=headers,
             )
             sent += 1
+        span.set(count=sent)
     return sent
 
 

@@ -220,7 +220,9 @@ def test_what_is_bound_ends_with_its_block(form: Any) -> None:
         thread.start()
         thread.join()
         log("journal_unwritable", why="x")
-    assert [json.loads(line).get("unit") for line in lines()] == [2, None, 1]
+        # It is the whole process that waits, not this task.
+        log("broker_trouble", trouble="x")
+    assert [json.loads(line).get("unit") for line in lines()] == [2, None, 1, None]
 
 
 _CRASH = """
