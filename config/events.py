@@ -76,7 +76,7 @@ EVENTS: Mapping[str, Event] = {
     "examples_wait": Event(WARNING, "{name}: its examples go back when the broker answers ({error})"),
     "examples_kept": Event(WARNING, "{count} examples could not be given back ({error})"),
     "traces_missing": Event(
-        WARNING, "OTEL_EXPORTER_OTLP_ENDPOINT is set and no traces are sent: install genfleet[otel] for them"
+        WARNING, "no traces are sent, though OTEL_EXPORTER_OTLP_ENDPOINT is set: install genfleet[otel] for them"
     ),
     # Others' code
     "tab_missing": Event(
