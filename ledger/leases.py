@@ -85,7 +85,8 @@ class Settlement(BaseModel):
 
     def to_script(self) -> str:
         """As settle.lua reads it: no nulls, and -1 for a cost that is not known."""
-        return json.dumps(self.model_dump(exclude_none=True) | {"cost": -1 if self.cost is None else self.cost})
+        known = self if self.cost is not None else self.model_copy(update={"cost": -1})
+        return known.model_dump_json(exclude_none=True)
 
 
 class Leases:
