@@ -301,6 +301,13 @@ class Run:
         self.in_flight |= self.leases()
         yield
 
+    @contextmanager
+    def slow_calls(self) -> Iterator[None]:
+        """Calls take so long that the job is not complete meanwhile, however long a command takes to start."""
+        self.fleet.provider.control(latency_seconds=5.0)
+        yield
+        self.fleet.provider.control(latency_seconds=self.shape.latency)
+
     def last_of_ledger(self) -> set[int]:
         """Lets the ledger change no more; gives the examples that are settled there and not collected.
 

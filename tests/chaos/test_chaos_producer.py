@@ -66,7 +66,8 @@ def test_two_producers_by_mistake(chaos: Callable[..., Run]) -> None:
         run.workers()
         run.submit_meanwhile(**DEPTH)
         run.collector = run.collect()
-        second = run.fleet.genfleet("submit", "small", "--count", str(run.shape.count), code=2, **DEPTH)
+        with run.slow_calls():
+            second = run.fleet.genfleet("submit", "small", "--count", str(run.shape.count), code=2, **DEPTH)
         assert "is being enqueued by another producer" in second.err
         assert run.producer.wait().code == 0
         assert not run.ends().paid_twice
@@ -93,8 +94,9 @@ def test_two_collectors_by_mistake(chaos: Callable[..., Run]) -> None:
     with chaos() as run:
         run.go()
         run.at(0.1)
-        same = run.fleet.genfleet("collect", run.job, "--to", str(run.results), code=2)
-        other = run.fleet.genfleet("collect", run.job, "--to", str(run.folder / "other"), code=2)
+        with run.slow_calls():
+            same = run.fleet.genfleet("collect", run.job, "--to", str(run.results), code=2)
+            other = run.fleet.genfleet("collect", run.job, "--to", str(run.folder / "other"), code=2)
         assert "is being collected to" in same.err
         assert "is being collected to" in other.err
         assert not list((run.folder / "other").rglob("part-*"))
