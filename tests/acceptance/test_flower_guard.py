@@ -78,7 +78,18 @@ def test_flower_has_the_endpoints_that_are_known_here() -> None:
 @pytest.mark.parametrize("port", [("0.0.0.0", LOGIN)], indirect=True)
 def test_where_others_reach_it_all_is_behind_the_password(fleet: Fleet, port: int) -> None:
     """Open to others, each page and endpoint asks for the password, and figures and health are given with it."""
-    shown = ["", "workers", "tasks", "broker", "fleet", "metrics", "healthcheck", "worker/one@test", "tasks/datatable"]
+    shown = [
+        "",
+        "workers",
+        "tasks",
+        "broker",
+        "fleet",
+        "metrics",
+        "fleet/metrics",
+        "healthcheck",
+        "worker/one@test",
+        "tasks/datatable",
+    ]
     for path in (*shown, *endpoints()):
         method = method_of(path)
         for login in (None, "anna:wrong", "anna:", ":", "pass"):

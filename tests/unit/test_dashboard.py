@@ -46,7 +46,7 @@ def test_panels_are_of_the_chosen_source_and_say_their_unit() -> None:
 
 
 def test_every_metric_has_a_place() -> None:
-    """What is measured can be seen: each metric is in the dashboard or an alert, but for a few that a person asks for."""
+    """What is measured can be seen: each metric is in the dashboard or an alert, but for a few."""
     shown = json.dumps(DASHBOARD) + (ROOT / "deploy/prometheus/alerts.yml").read_text("utf-8")
     left_out = {name for name in METRICS if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", shown)}
     assert left_out == {
