@@ -104,9 +104,11 @@ def _told(record: logging.LogRecord) -> tuple[str, dict[str, Any], str]:
         kind = type(error).__name__ if error is not None else "an error"
         fields = {"task": record.args["id"], "error": kind, "where": "no place" if error is None else where(error)}
         return "task_failed", fields, EVENTS["task_failed"].sentence(fields)
-    text = " ".join(record.getMessage().split())[:_MOST_TEXT]
+    said = record.getMessage()
     if error is not None:
-        text += f" ({type(error).__name__} at {where(error)})"
+        # What follows the first line quotes the error, as asyncio does.
+        said = f"{said.partition(chr(10))[0]} ({type(error).__name__} at {where(error)})"
+    text = " ".join(said.split())[:_MOST_TEXT]
     fields = {"logger": record.name, "text": text}
     return "library", fields, EVENTS["library"].sentence(fields)
 

@@ -177,11 +177,13 @@ def test_libraries_take_the_same_way(form: Any) -> None:
     try:
         int("sk-secret")
     except ValueError:
-        other.warning("two\nlines", exc_info=True)
-    (line,) = lines()
+        other.warning("it broke\nsk-secret", exc_info=True)
+    other.warning("two\nlines")
+    line, second = lines()
+    assert json.loads(second)["message"] == "two lines"
     told = json.loads(line)
     assert (told["event"], told["logger"]) == ("library", "somebody.else")
-    assert told["message"].startswith("two lines (ValueError at test_logs.py:")
+    assert told["message"].startswith("it broke (ValueError at test_logs.py:")
     assert "secret" not in line
 
 
