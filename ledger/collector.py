@@ -7,6 +7,7 @@ from pathlib import Path
 
 import redis
 
+from config.logs import log
 from ledger.connection import Redis
 from ledger.part_files import DiskFull
 from ledger.parts import Parts, PartsBusy

@@ -5,7 +5,6 @@ kombu takes what is in the broker as it is: one text in a queue that is no messa
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +14,8 @@ from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import Transport as RedisTransport
 from kombu.utils.encoding import bytes_to_str
 
+from config.logs import log
 from workers.messages import Malformed, read_control, read_envelope, read_task, read_unacknowledged
-
-log = logging.getLogger(__name__)
 
 _PIDBOX = ".pidbox"
 
@@ -42,7 +40,7 @@ def _is_good(read: Callable[[bytes], Any], raw: Any, place: str) -> bool:
     try:
         read(raw if isinstance(raw, bytes) else str(raw).encode())
     except Malformed as malformed:
-        log.warning("a message in %s is discarded: %s", place, malformed)
+        log("message_discarded", place=place, why=malformed)
         return False
     return True
 
