@@ -14,9 +14,13 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
+import redis
 import yaml
 from fleet_bench import MODEL, Fleet
 from prometheus_client.parser import text_string_to_metric_families
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+from test_acl import filled, started, url
 
 from console.metrics.catalogue import METRICS, names
 from console.services import answers, free_port
@@ -239,3 +243,26 @@ def test_others_are_asked_for_the_password(fleet: Fleet) -> None:
         scrape(f"{url}/fleet", LOGIN)
     assert f"{port} of 127.0.0.1 cannot be listened on" in fleet.genfleet("metrics", "--port", str(port), code=2).err
     assert server.end().code == 0
+
+
+def test_the_rights_of_who_only_looks_suffice(tmp_path: Path) -> None:
+    """As the broker's user `viewer` every figure of a job and a worker is read, and nothing is refused."""
+    process, broker = started("valkey", tmp_path, f"{filled()}user tester on nopass ~* &* +@all\n")
+    try:
+        tester = url(broker, "tester")
+        with redis.Redis.from_url(tester, retry=Retry(ConstantBackoff(0.05), 100)) as client:
+            client.ping()
+            with Fleet(tmp_path, tester, client) as fleet:
+                fleet.worker(1, 5)
+                job = fleet.submit("small", "--count", "5")
+                fleet.until_state(job, "complete")
+                port = free_port()
+                fleet.start("metrics", "--port", str(port), REDIS_URL=url(broker, "viewer"))
+                fleet.until(lambda: answers(f"http://127.0.0.1:{port}/healthcheck"), "metrics answer")
+                own = values(scrape(f"http://127.0.0.1:{port}/metrics"))
+                assert (own["genfleet_up", ""], own["genfleet_job_examples", f"{job} accepted"]) == (1, 5)
+                assert own["genfleet_model_call_duration_seconds_count", MODEL] == 5
+                assert [entry for entry in client.acl_log() if entry["username"] == "viewer"] == []
+    finally:
+        process.terminate()
+        process.wait(10)
