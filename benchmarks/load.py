@@ -118,7 +118,9 @@ def _table(case: Case, systems: list[System], repeat: int) -> None:
             except RunFailed as problem:
                 reasons[each.name] = str(problem)
     least = median([run.cpu_ms for run in found[BareLoop.name]]) if found.get(BareLoop.name) else None
-    rows = [("system", "examples/s", "of the ideal", "CPU ms", "of the bare loop", "MB", "lost", "")]
+    rows: list[tuple[str, ...]] = [
+        ("system", "examples/s", "of the ideal", "CPU ms", "of the bare loop", "MB", "lost", "")
+    ]
     rows += [_row(name, runs, case, least, reasons.get(name, "")) for name, runs in found.items()]
     print(f"\n{case.in_flight:,} calls in flight of {case.seconds:g} s, {case.examples:,} examples")
     print_rows(rows)

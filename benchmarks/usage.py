@@ -79,8 +79,8 @@ class Meter:
             if not folder.name.isdecimal():
                 continue
             pid = int(folder.name)
-            # Asked again while it is not ours: between fork and exec it shows the environment of its parent. A server that
-            # names itself writes over its environment, but it is the child of one of ours.
+            # Asked again while it is not ours: between fork and exec it shows the environment of its parent. A server
+            # that names itself writes over its environment, but it is the child of one of ours.
             if pid in self._seconds or _has(folder, self._mark) or _parent(folder) in self._seconds:
                 self._seconds[pid] = _cpu_seconds(folder) or self._seconds.get(pid, 0.0)
                 self._commands[pid] = _command(folder) or self._commands.get(pid, "")

@@ -1,6 +1,7 @@
 """The least that can be done: `AsyncOpenAI` over aiohttp, so many calls in flight, every answer dropped.
 
-It knows no limit, keeps nothing, checks nothing, and ends at the first failure: what the same calls cost with nothing around.
+It knows no limit, keeps nothing, checks nothing, and ends at the first failure: what the same calls cost with nothing
+around them.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -23,7 +24,7 @@ _OPTIONS = {"requests_per_minute": "--rpm", "tokens_per_minute": "--tpm", "concu
 _RECIPE = """
 name = "bench"
 model = "{model}"
-rows = ["number"]
+rows = {rows}
 prompt = "{prompt}"
 
 [output]
@@ -65,20 +66,14 @@ class Genfleet(System):
 
     def run(self, bench: Bench) -> Outcome:
         """As `System.run`."""
-        self._write(bench)
-        url = start_broker(bench)
-        bench.env |= {
-            "REDIS_URL": url,
-            "GENFLEET_MODELS": str(bench.folder / "models.toml"),
-            "GENFLEET_RECIPES": str(bench.folder / "recipes"),
-            "GENFLEET_DATA": str(bench.folder / "data"),
-        }
+        url = prepare(bench)
+        rows = bench.folder / "rows.jsonl"
+        rows.write_text("\n".join(json.dumps({"number": number}) for number in range(bench.scenario.examples)))
         figures = ("--processes", str(self.processes), "--concurrency", str(self.concurrency), "--model", MODEL)
         self._start(bench, "worker", *figures)
         with redis.Redis.from_url(url) as client:
             bench.until(lambda: client.scard(keys.WORKERS) == self.processes, "all workers have joined")
-            rows = str(bench.folder / "rows.jsonl")
-            submitted = self._start(bench, "submit", "bench", "--rows", rows)
+            submitted = self._start(bench, "submit", "bench", "--rows", str(rows))
             job = bench.finish(submitted, "submit").strip()
             collected = self._start(bench, "collect", job, "--to", str(bench.folder / "results"))
             bench.until(lambda: status_of(client, job).state == "complete", "the job is complete", every=0.25)
@@ -101,20 +96,39 @@ class Genfleet(System):
     def _start(self, bench: Bench, *arguments: str) -> Any:
         return bench.start([sys.executable, "-m", "console", *arguments], arguments[0])
 
-    def _write(self, bench: Bench) -> None:
-        scenario = bench.scenario
-        limits = ", ".join(
-            f"{name} = {value}" for name, value in scenario.declared.model_dump(exclude_none=True).items()
-        )
-        models = _MODELS.format(model=MODEL, limits=limits, counting=scenario.counting)
-        (bench.folder / "models.toml").write_text(models)
-        properties = ", ".join(f'{name} = {{ type = "string" }}' for name in SCHEMA["properties"])
-        prompt = PROMPT.format(number="{{ number }}")
-        recipe = _RECIPE.format(model=MODEL, prompt=prompt, properties=f"{{ {properties} }}", max_tokens=MAX_TOKENS)
-        (bench.folder / "recipes").mkdir()
-        (bench.folder / "recipes" / "bench.toml").write_text(recipe)
-        rows = (json.dumps({"number": number}) for number in range(scenario.examples))
-        (bench.folder / "rows.jsonl").write_text("\n".join(rows))
+
+def prepare(bench: Bench, variables: Sequence[str] = ("number",), prompt: str = PROMPT) -> str:
+    """Starts a broker, writes a recipe over rows and a models file, and has commands find them; gives the broker's URL.
+
+    Args:
+        variables: what a row has.
+        prompt: with a place in braces for each of them.
+    """
+    limits = bench.scenario.declared.model_dump(exclude_none=True)
+    models = _MODELS.format(
+        model=MODEL,
+        limits=", ".join(f"{name} = {value}" for name, value in limits.items()),
+        counting=bench.scenario.counting,
+    )
+    (bench.folder / "models.toml").write_text(models)
+    properties = ", ".join(f'{name} = {{ type = "string" }}' for name in SCHEMA["properties"])
+    recipe = _RECIPE.format(
+        model=MODEL,
+        rows=json.dumps(list(variables)),
+        prompt=prompt.format(**{name: f"{{{{ {name} }}}}" for name in variables}),
+        properties=f"{{ {properties} }}",
+        max_tokens=MAX_TOKENS,
+    )
+    (bench.folder / "recipes").mkdir()
+    (bench.folder / "recipes" / "bench.toml").write_text(recipe)
+    url = start_broker(bench)
+    bench.env |= {
+        "REDIS_URL": url,
+        "GENFLEET_MODELS": str(bench.folder / "models.toml"),
+        "GENFLEET_RECIPES": str(bench.folder / "recipes"),
+        "GENFLEET_DATA": str(bench.folder / "data"),
+    }
+    return url
 
 
 def _waits(client: Any) -> dict[str, float]:
