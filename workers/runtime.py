@@ -57,14 +57,7 @@ def _redis() -> Redis:
 
 @signals.celeryd_after_setup.connect
 def prepare(**_: Any) -> None:
-    """Before the worker consumes: refuse a broken set-up; leave out models whose key is missing."""
-    if settings().redis_url is None:
-        sys.exit(missing_broker("a worker"))
-    try:
-        _redis()
-    except UserError as error:
-        # A ledger of another version, or a broker that is not for us.
-        sys.exit(str(error))
+    """Before the worker consumes: leaves out models whose key is missing."""
     keyless = [model for model in models().values() if model.provider.key() is None]
     selected = set(app.amqp.queues.consume_from)
     for model in keyless:
@@ -170,7 +163,17 @@ def _keep_house(consumer: Any) -> None:
 
 
 def declare_limits() -> None:
-    """Tells the ledger the limits and the budget that this machine's files and environment declare."""
+    """Tells the ledger the limits and the budget that this machine's files and environment declare.
+
+    The first that a worker does with the ledger: one that it cannot work with ends it with a sentence.
+    """
+    if settings().redis_url is None:
+        sys.exit(missing_broker("a worker"))
+    try:
+        _redis()
+    except UserError as error:
+        # A ledger of another version, or a broker that is not for us.
+        sys.exit(str(error))
     budget.declare(_redis())
     for model in models().values():
         limits.declare(_redis(), model)

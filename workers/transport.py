@@ -15,7 +15,7 @@ from kombu.transport.redis import Transport as RedisTransport
 from kombu.utils.encoding import bytes_to_str
 
 from config.logs import log
-from workers.messages import Malformed, read_control, read_envelope, read_task, read_unacknowledged
+from workers.messages import Malformed, read_control, read_envelope, read_task
 
 _PIDBOX = ".pidbox"
 
@@ -29,11 +29,6 @@ def _taken(reply: Any) -> Any:
     if queue.startswith("generate."):
         read = lambda raw: read_task(raw, queue)  # noqa: E731
     return tuple(reply) if _is_good(read, reply[1], queue) else None
-
-
-def _delivered(reply: Any) -> Any:
-    """The reply to an HGET, which kombu asks of messages that were delivered and not acknowledged alone."""
-    return reply if reply is None or _is_good(read_unacknowledged, reply, "those delivered") else None
 
 
 def _is_good(read: Callable[[bytes], Any], raw: Any, place: str) -> bool:
@@ -59,7 +54,6 @@ class Channel(RedisChannel):
         if not asynchronous:
             self._kept = client
         client.set_response_callback("BRPOP", _taken)
-        client.set_response_callback("HGET", _delivered)
         return client
 
     def _handle_message(self, client: Any, r: Any) -> Any:

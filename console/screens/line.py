@@ -24,6 +24,8 @@ def plain(watched: Watched, starting: bool = False) -> str:
         parts.append(f"{words.left(job.left)} left")
     if running and not watched.around.workers:
         parts.append("workers are starting" if starting else "no worker is alive")
+    elif running and status.note:
+        parts.append(status.note)
     elif watched.binds is not None:
         parts.append(words.BINDS[watched.binds])
     return f"{', '.join(parts)}; {status.state}"

@@ -129,9 +129,10 @@ def test_the_rights_of_each_role_suffice(broker: int, tmp_path: Path) -> None:
         fleet.genfleet("status", **as_role["viewer"])
         fleet.until(lambda: fleet.status(job).uncollected == fleet.status(other).uncollected == 0, "all is collected")
         assert len(fleet.parts(job, "accepted")) == fleet.status(job).accepted
-        for page in ("", "workers", "tasks", "broker", "fleet"):
+        shown = [f"jobs/{job}{part}" for part in ("", "/now", "/series", "/examples")]
+        for page in ("", "workers", "tasks", "broker", "metrics", "jobs", "jobs/data", *shown):
             fleet.until(lambda: _page(f"http://127.0.0.1:{port}/{page}") == 200, f"Flower shows /{page}")  # noqa: B023
-        fleet.until(lambda: job in _text(f"http://127.0.0.1:{port}/fleet"), "the fleet's page shows the job")
+        fleet.until(lambda: job in _text(f"http://127.0.0.1:{port}/jobs/data"), "the jobs' tab shows the job")
         cancelled = fleet.genfleet("submit", "small", "--count", "40", "--seed", "2", **as_role["producer"]).out.strip()
         fleet.genfleet("cancel", cancelled, **as_role["producer"])
 
@@ -177,7 +178,7 @@ NOBODY = [
     "SAVE", "BGSAVE", "BGREWRITEAOF", "REPLICAOF NO ONE", "MODULE LIST", "KEYS *",
     "CLIENT LIST", "CLIENT KILL TYPE normal", "SLOWLOG GET", "SWAPDB 0 1", "SCRIPT FLUSH", "SORT other",
     "FUNCTION FLUSH", "FAILOVER", "PSYNC ? -1", "RESTORE other 0 x", "MIGRATE h 1 k 0 1",
-    "GET other", "SET other x", "DEL other", "HGETALL other", "RENAME genfleet:jobs other", "COPY genfleet:jobs other",
+    "HGETALL unacked", "HSET unacked a b", "DEL unacked", "GET other", "SET other x", "DEL other", "HGETALL other", "RENAME genfleet:jobs other", "COPY genfleet:jobs other",
     "PUBLISH other x", "SUBSCRIBE other", "PSUBSCRIBE *", "EVAL return_redis.call('GET','other') 0",
 ]  # fmt: skip
 #: For no role but admin.
@@ -200,8 +201,7 @@ REFUSED: dict[str, list[str]] = {
         f"DEL {OF_JOB}:todo", f"HDEL {OF_JOB}:todo 0", f"HSET {OF_JOB}:leases 0 x", f"HDEL {OF_JOB}:leases 0",
         f"HGETALL {OF_JOB}:unknown", "HSET genfleet:budget per_day 1", "HDEL genfleet:budget per_day",
         f"HSET genfleet:learned:{MODEL}:small n 1", "ZREM genfleet:jobs x", "DEL genfleet:jobs",
-        "SADD genfleet:workers x", "SET genfleet:worker:x alive", "SET genfleet:janitor x", "HGETALL unacked",
-        "HSET unacked a b", "DEL unacked",
+        "SADD genfleet:workers x", "SET genfleet:worker:x alive", "SET genfleet:janitor x",
         f"BRPOP {QUEUED} 1", f"RPOP {QUEUED}", f"LRANGE {QUEUED} 0 -1", f"PUBLISH {COMMANDS} x",
         f"SUBSCRIBE {COMMANDS}", "PUBLISH /0.celeryev/task.multi x", "SADD _kombu.binding.x y",
         f"EVAL return_redis.call('XRANGE',KEYS[1],'-','+') 1 {OF_JOB}:results",
@@ -221,14 +221,14 @@ REFUSED: dict[str, list[str]] = {
         f"HSET {OF_JOB} budget 1", f"DEL {OF_JOB}:results", f"XADD {OF_JOB}:results * a b", f"DEL {OF_JOB}",
         "ZADD genfleet:jobs 1 x", "HSET genfleet:budget per_day 1",
         f"HSET genfleet:model:{MODEL} rpm 1", f"LPUSH {QUEUED} x", f"BRPOP {QUEUED} 1", f"LRANGE {QUEUED} 0 -1",
-        "HGETALL unacked", f"PUBLISH {COMMANDS} x", "SUBSCRIBE /0.celeryev/x", "SET genfleet:worker:x alive",
+        f"PUBLISH {COMMANDS} x", "SUBSCRIBE /0.celeryev/x", "SET genfleet:worker:x alive",
     ],
     # Looks, and changes nothing.
     "viewer": [
         f"GET {OF_JOB}:spec", f"HGETALL {OF_JOB}:todo", f"HGETALL {OF_JOB}:rejected", f"XRANGE {OF_JOB}:results - +",
         f"HSET {OF_JOB} state running", f"HSET {OF_JOB} budget 1", f"DEL {OF_JOB}", "ZADD genfleet:jobs 1 x",
         f"HSET genfleet:model:{MODEL} rpm 1", "HSET genfleet:budget per_day 1", f"LPUSH {QUEUED} x",
-        f"BRPOP {QUEUED} 1", f"LRANGE {QUEUED} 0 -1", f"DEL {QUEUED}", "HGETALL unacked", "SADD genfleet:workers x",
+        f"BRPOP {QUEUED} 1", f"LRANGE {QUEUED} 0 -1", f"DEL {QUEUED}", "SADD genfleet:workers x",
         f"PUBLISH {COMMANDS} x", "PUBLISH /0.celeryev/task.multi x", f"SUBSCRIBE {COMMANDS}",
         f"EVAL return_redis.call('DEL',KEYS[1]) 1 {OF_JOB}",
     ],

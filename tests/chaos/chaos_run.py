@@ -23,6 +23,7 @@ from provider_looks import in_flight
 
 from console.provider.request import parse
 from ledger import keys
+from ledger.connection import clock
 
 _RECIPE = """
 name = "small"
@@ -179,7 +180,8 @@ class Run:
 
         def begun() -> bool:
             self.producer = self.fleet.start("submit", "small", "--count", str(self.shape.count), **env)
-            self.fleet.until(lambda: self.producer.out or not self.producer.runs, "the producer has begun")
+            enqueued = "tasks enqueued"
+            self.fleet.until(lambda: enqueued in self.producer.err or not self.producer.runs, "the producer has begun")
             return self.producer.runs or self.producer.wait().code == 0
 
         self.fleet.until(begun, "a producer is at work", 60)
@@ -198,9 +200,18 @@ class Run:
     def go(self, *, linked: bool = False, **env: str) -> None:
         """The usual beginning: workers, the job, a collector."""
         self.workers(linked=linked, **env)
+        self.begin()
+
+    def begin(self) -> None:
+        """Submits the job and starts a collector; no call is made before that is at work, however long it takes."""
+        redis = self.fleet.redis
+        # As after a refusal by the provider: the fleet leaves the model alone.
+        redis.hset(keys.model(MODEL), "pause", int((clock(redis) + 120) * 1e6))
         self.submit()
         self.collector = self.collect()
-        self.fleet.until(lambda: self.fleet.redis.exists(keys.job(self.job, "collector")), "the collector is at work")
+        self.fleet.until(lambda: redis.exists(keys.job(self.job, "collector")), "the collector is at work")
+        redis.hdel(keys.model(MODEL), "pause")
+        self._began = time.monotonic()
 
     # What a scenario asks.
 

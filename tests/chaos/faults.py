@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,7 +43,12 @@ def memory_limit(pid: int, mebibytes: int) -> Iterator[str]:
         for line in (group / "cgroup.procs").read_text().split():
             with suppress(OSError):
                 (group.parent / "cgroup.procs").write_text(line)
-        group.rmdir()
+        for _ in range(100):
+            # What was killed in it takes a moment to be gone.
+            with suppress(OSError):
+                group.rmdir()
+                break
+            time.sleep(0.1)
 
 
 @contextmanager

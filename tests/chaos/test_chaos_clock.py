@@ -23,8 +23,7 @@ def fast_and_slow(run: Run) -> None:
     """The usual beginning, with one machine an hour fast and one an hour slow."""
     run.workers(1, **shifted(run.folder, 1))
     run.workers(1, **shifted(run.folder, -1))
-    run.submit()
-    run.collector = run.collect()
+    run.begin()
 
 
 def server_time(run: Run) -> datetime:
@@ -79,8 +78,7 @@ def test_a_dead_worker_is_missed_by_the_servers_clock(chaos: Callable[..., Run])
             "fast", run.shape.concurrency, GENFLEET_DATA=folder, **shifted(run.folder, 1)
         )
         run.fleet.until(lambda: len(run.alive()) == run.shape.processes + 1, "all have joined")
-        run.submit()
-        run.collector = run.collect()
+        run.begin()
         run.at(0.2)
         with run.fault():
             unwatched.kill()

@@ -19,8 +19,7 @@ def test_a_dead_workers_examples_run_again(chaos: Callable[..., Run]) -> None:
     with chaos(Shape(count=900)) as run:
         dead, other = (run.plain_worker(name) for name in ("one", "two"))
         run.fleet.until_joined(2)
-        run.submit()
-        run.collector = run.collect()
+        run.begin()
         run.at(0.1)
         run.kill([dead.pid])
         died = time.monotonic()

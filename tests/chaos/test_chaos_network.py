@@ -45,8 +45,7 @@ def machines(run: Run) -> Iterator[list[Way]]:
         return
     with Site(run) as site:
         site.start(run.shape.machines)
-        run.submit()
-        run.collector = run.collect()
+        run.begin()
         yield list(site.to_broker)
 
 
@@ -135,8 +134,7 @@ def test_a_slow_way_to_the_broker(chaos: Callable[..., Run]) -> None:
         site.start(run.shape.machines)
         for cable in site.to_broker:
             cable.slow(0.1)
-        run.submit()
-        run.collector = run.collect()
+        run.begin()
         census = run.ends(240)
         assert not census.paid_twice
         assert not census.ledger.unknown_each
@@ -149,8 +147,7 @@ def test_a_way_to_the_broker_that_loses_packets(chaos: Callable[..., Run]) -> No
         site.start(run.shape.machines)
         for cable in site.to_broker:
             cable.lose(0.05)
-        run.submit()
-        run.collector = run.collect()
+        run.begin()
         census = run.ends(240)
         assert not census.paid_twice
 
@@ -161,8 +158,7 @@ def test_the_provider_is_cut_in_the_middle_of_answers(chaos: Callable[..., Run],
     """Answers come late, or are given up and charged as unknown: they may have been paid for."""
     with chaos(PATIENT) as run, Site(run) as site:
         site.start(run.shape.machines)
-        run.submit()
-        run.collector = run.collect()
+        run.begin()
         run.at(0.3)
         held(list(site.to_provider), seconds)
         cut_off(run, 240)

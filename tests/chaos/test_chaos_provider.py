@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from census import Disk
@@ -26,6 +27,8 @@ REASONS = {
 PAID_IN_VAIN = {Fault.REFUSED, Fault.LENGTH, Fault.MALFORMED, Fault.INVALID}
 STOPS = {Fault.UNAUTHORIZED: "401", Fault.NO_CREDIT: "402", Fault.LOW_CREDIT: "max_tokens"}
 IMPATIENT = Shape(timeout=2)
+#: For one of many kinds of faults.
+SMALL = Shape(count=300, machines=1)
 
 
 def stopped(run: Run, seconds: float = 60) -> str:
@@ -90,7 +93,7 @@ def test_a_short_outage_gives_nothing_up(chaos: Callable[..., Run]) -> None:
 @pytest.mark.parametrize("fault", REASONS, ids=str)
 def test_every_third_call_fails(chaos: Callable[..., Run], fault: Fault) -> None:
     """Of each kind of fault at 30%: what can be tried again is, what was paid for in vain is kept with its reason."""
-    with chaos(IMPATIENT if fault is Fault.TIMEOUT else None) as run:
+    with chaos(replace(SMALL, timeout=2) if fault is Fault.TIMEOUT else SMALL) as run:
         run.fleet.provider.control(faults={fault: 0.3})
         run.go()
         if fault in (Fault.TIMEOUT, Fault.RESET):
@@ -109,7 +112,7 @@ def test_every_third_call_fails(chaos: Callable[..., Run], fault: Fault) -> None
 @pytest.mark.parametrize("fault", STOPS, ids=str)
 def test_every_third_call_stops_the_job(chaos: Callable[..., Run], fault: Fault) -> None:
     """Key and credit that come and go: each time the job rests with a note, and what was made stays made."""
-    with chaos(Shape(count=300)) as run:
+    with chaos(Shape(count=100, machines=1)) as run:
         run.fleet.provider.control(faults={fault: 0.3})
         run.go()
         times, deadline = 0, time.monotonic() + 240

@@ -156,11 +156,11 @@ def test_the_class_changes_under_a_running_job(chaos: Callable[..., Run]) -> Non
     with chaos() as run:
         producer_has(run, "one")
         old = run.workers(1, GENFLEET_RECIPES=folder_of(run, "one"))[0]
-        run.submit()
-        run.collector = run.collect()
+        run.begin()
         run.at(0.2)
         producer_has(run, "two")
-        run.submit()
+        with run.slow_calls():
+            run.submit()
         run.fleet.until(lambda: len(refused(run, old)) == run.shape.processes, "the old workers have said so", 30)
         run.fleet.until(lambda: not run.leases(), "their calls have ended", 30)
         made = run.accepted()

@@ -12,7 +12,7 @@ from kombu.utils.json import loads
 from fuzz.message import JOB, MALFORMED, QUEUE, good, raw
 from fuzz.target import JSON, Target, damaged
 from ledger.damaged import job_name
-from workers.messages import MOST_UNIT, Malformed, read_control, read_envelope, read_task, read_unacknowledged
+from workers.messages import MOST_UNIT, Malformed, read_control, read_envelope, read_task
 from workers.transport import Connection
 
 ORIGINALS = [
@@ -45,7 +45,7 @@ PIECES = [
     b"[" * 2_000,
     b"9" * 5_000,
 ]
-READERS = (lambda data: read_task(data, QUEUE), read_envelope, read_control, read_unacknowledged)
+READERS = (lambda data: read_task(data, QUEUE), read_envelope, read_control)
 
 
 @cache
@@ -78,7 +78,7 @@ def any_message(data: bytes) -> None:
             assert (headers.get("eta"), headers.get("expires")) == (None, None)
             assert job_name(job) == job
             assert 0 <= unit < MOST_UNIT
-        elif read is not read_unacknowledged:
+        else:
             _ = _delivered(data).payload
 
 
