@@ -30,9 +30,15 @@ def resume(redis: Redis, job: str, budget: float | None = None, priority: float 
 
 
 def retry(redis: Redis, job: str, reason: str | None = None) -> int:
-    """Enqueues the job's rejected examples again, or those rejected for `reason`; says how many tasks."""
+    """Enqueues the job's rejected examples again, or those rejected for `reason`; says how many tasks.
+
+    A job that rests goes on with all of its list.
+    """
+    rests = jobs.state(redis, job) != "running"
     units = todo.reopen(redis, job, todo.rejected(redis, job, reason))
     if units:
         jobs.set_state(redis, job, "running")
-        enqueue(status_of(redis, job).model, job, todo.named(redis, job, units))
+        # While it rested, the messages of the others were dropped.
+        wanted = todo.unsettled(redis, job) if rests else units
+        enqueue(status_of(redis, job).model, job, todo.named(redis, job, wanted))
     return len(units)

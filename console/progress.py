@@ -33,6 +33,12 @@ _LINE_EVERY_SECONDS, _LINE_SHARE, _LINE_MOST_SECONDS = 5.0, 0.02, 60.0
 _MESSAGES_KEPT = 8
 
 
+def _said_elsewhere(record: logging.LogRecord) -> bool:
+    """Lets a record through unless it tells of a broker that is away, which the progress itself tells."""
+    why = getattr(record, "fields", {}).get("why", "")
+    return getattr(record, "event", None) != "collecting_waits" or "does not answer" not in why
+
+
 class Progress:
     """Shows a job each time it is given a reading, on standard error.
 
@@ -63,11 +69,15 @@ class Progress:
         self._logs: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def __enter__(self) -> Progress:
+        for handler in logging.root.handlers:
+            handler.addFilter(_said_elsewhere)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for handler in logging.root.handlers:
+            handler.removeFilter(_said_elsewhere)
         self._ended.set()
         if self._ticker is not None:
             self._ticker.join()

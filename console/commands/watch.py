@@ -68,6 +68,8 @@ def watch(job: JobId = None, as_json: JsonLines = False, every: Every = None) ->
                 last = follow(redis, job, progress, seen)
                 progress.show(Watcher(redis, job).read(last), last=True)
             stack.close()
+            # What came last is collected now.
+            last = status_of(redis, job)
         except redis_py.RedisError as error:
             if not seen.count:
                 raise

@@ -14,4 +14,4 @@ def add() -> None:
     urls.handlers[:0] = HANDLERS
     urls.settings["template_loader"] = PagesLoader(urls.settings["template_path"])
     # What a producer writes there is the example's name, not arguments.
-    TASK_COLUMNS["args"] = "Example"
+    TASK_COLUMNS.update({"args": "Example", "uuid": "Task"})

@@ -66,10 +66,11 @@ class Board:
         )
         if model is None:
             raise JobNotFound.of(job)
-        end = clock(self.redis) if state == b"running" else int(ended or last or 0) / 1e6
+        runs = state == b"running"
+        end = clock(self.redis) if runs else max(int(ended or 0), int(last or 0)) / 1e6
         if not first:
             return {"job": None, "model": None}
-        return series(self.redis, job, model.decode(), int(first) / 1e6, end, since)
+        return series(self.redis, job, model.decode(), int(first) / 1e6, end, since, over=not runs)
 
     def latest(self, job: str) -> Latest:
         """The newest examples of the job. Raises Damaged."""

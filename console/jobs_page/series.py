@@ -17,17 +17,23 @@ POINTS = 240
 _AROUND = 6.0
 
 
-def series(redis: Redis, job: str, model: str, first: float, last: float, since: float | None) -> dict[str, Any]:
+def series(
+    redis: Redis, job: str, model: str, first: float, last: float, since: float | None, *, over: bool = False
+) -> dict[str, Any]:
     """The columns of the job's time, or what has come after `since`.
 
     Args:
         first, last: the job's time, in seconds since 1970; `last` is the end of what is shown.
         since: the last moment that the asker knows; None where it knows none.
+        over: nothing is at work on it any more, so that its counters are those of its end.
     """
     known = first if since is None else since + 0.001
     most = POINTS if since is None else None
     own = history.of_job(redis, job, known, last + _AROUND, most)
     begin = JobReading(first, 0, 0, 0, 0, 0, 0, 0)
+    if over and last > (own[-1].at if own else known):
+        # It ended between two readings, or with its last worker.
+        own.append(history.counters(redis, job, last))
     of_model = history.of_model(redis, model, known - (_AROUND if since is None else 0), last + _AROUND, most)
     return {
         "job": job_columns([begin, *own] if since is None else own),

@@ -33,8 +33,8 @@ def plain(name: str, value: Any) -> list[Block]:
             return [Items(label(name), items, name in _IN_ORDER, short)]
         if rows := _table(value):
             return [Rows(label(name), *rows)]
-    if _is_scalar(value):
-        return [Fact(label(name), scalar(value))]
+    if _is_scalar(value) or not value:
+        return [Fact(label(name), scalar(value) if _is_scalar(value) else "none")]
     return [Code(label(name), as_json(value))]
 
 

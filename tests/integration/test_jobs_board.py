@@ -155,6 +155,20 @@ def test_series_begin_with_the_job_and_go_on_where_the_page_left_off(bench: Benc
         board.series("none-0123456789", None)
 
 
+def test_a_job_that_ended_between_two_readings_ends_its_series_too(bench: Bench) -> None:
+    """Nobody takes a reading after the last worker has gone: the counters of its end stand in the place of one."""
+    job = bench.job(bench.model(), 1)
+    board = Board(bench.redis)
+    bench.advance(1)
+    job.granted(0)
+    bench.advance(3)
+    job.settle(0, cost=NANO)
+    assert job.status().state == "complete"
+    columns = board.series(job.id, None)["job"]
+    assert (columns["accepted"], columns["cost"]) == ([0, 1], [0.0, 1.0])
+    assert board.series(job.id, columns["at"][-1])["job"]["accepted"] == []
+
+
 READING = dict.fromkeys(
     ("accepted", "rejected", "attempts", "prompt_tokens", "completion_tokens", "spent", "running"), 0
 )

@@ -170,7 +170,7 @@ def test_gaps_without_numbers_are_counted() -> None:
         Gap("1", "cat"),
         Gap("2", "dog"),
     ]
-    assert readable({"text": "A ____.", "words": []}) == [Fact("text", "A ____."), Code("words", "[]")]
+    assert readable({"text": "A ____.", "words": []}) == [Fact("text", "A ____."), Fact("words", "none")]
 
 
 @pytest.mark.parametrize("name", ["Chat", "EmotionalSupport", "FunctionCalling"])

@@ -42,7 +42,7 @@
       this.root.querySelector("a[data-tasks]").href = `${tasks}?state=FAILURE`;
       this.charts = null;
       this.causes = new Map();
-      this.asked = 0;
+      this.asked = -Infinity;
     }
 
     field(name) {
@@ -81,7 +81,7 @@
     budget(job) {
       if (!job.budget_usd) return null;
       const enough = job.forecast && job.forecast.examples;
-      const ends = job.budget_left && job.budget_left[1] !== null ? `, gone in ${g.span(job.budget_left[1])}` : "";
+      const ends = job.budget_left && job.budget_left[1] !== null ? `, gone in ${g.about(job.budget_left[1])}` : "";
       return `of ${g.dollars(job.budget_usd)}${enough ? `: about ${g.number(enough)} examples${ends}` : ""}`;
     }
 
@@ -134,7 +134,10 @@
 
     async askSeries() {
       const now = performance.now(), over = this.job.state !== "running" && this.job.running === 0;
-      if (now - this.asked < (over ? 4 : 1) * SERIES_EVERY) return;
+      // What is over changes no more, but for what a last reading of it brings.
+      if (now - this.asked < (over && this.over ? 4 : 1) * SERIES_EVERY && over === this.over) return;
+      this.over = over;
+      this.root.classList.toggle("is-over", over);
       this.asked = now;
       this.charts = this.charts || new g.Charts([...this.root.querySelectorAll("[data-chart]")], this.root.id);
       // Where this fails, what is asked every two seconds does too, and says so.
@@ -146,7 +149,7 @@
   /** A failed example or attempt: which, why, and what the model wrote. */
   g.failed = (one) =>
     g.el("div", { class: "example-failed" },
-      g.el("p", { class: "muted mb-1" }, [one.name, one.recipe, ...one.facts, g.ago(one.at)].filter(Boolean).join(" · ")),
+      g.el("p", { class: "muted mb-1" }, [one.name, one.recipe, ...one.facts].filter(Boolean).join(" · "), " · ", g.since(one.at)),
       one.detail ? g.el("p", { class: "mb-1" }, one.detail) : null,
       one.raw ? g.el("pre", { class: "raw" }, one.raw) : null);
 })(genfleet);

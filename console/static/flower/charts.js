@@ -65,7 +65,7 @@
         series.push({ label, stroke: `--c-${name}`, value: (percent) => `${percent.toFixed(0)}%` });
       }
       data.push(found.binds.map(() => null));
-      series.push({ label: "binds", binds: found.binds });
+      series.push({ label: "bound by", binds: found.binds });
       return {
         data, series,
         axes: [{ scale: "y", values: (percent) => `${percent}%` }],
@@ -124,7 +124,7 @@
     });
     const chart = new uPlot(
       {
-        width: figure.clientWidth, height: HEIGHT, padding: [8, 6, 0, 0],
+        width: figure.clientWidth, height: HEIGHT, padding: [8, plan.axes.length > 1 ? 0 : 18, 0, 0],
         cursor: { sync: { key: sync }, drag: { x: false, y: false }, y: false, points: { size: 6 } },
         scales: { x: { time: true }, y: { range: (u, low, high) => [0, (high || 1) * 1.1] }, ...plan.scales },
         axes: [

@@ -24,14 +24,32 @@ const genfleet = {};
     return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
   };
 
+  /** A time that is only known roughly, in one unit, as in the terminal: 45 s, 2.4 min, 35 min, 3.2 h. */
+  g.about = (seconds) => {
+    for (const [size, mark] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+      const figure = seconds / size;
+      if (figure >= 1.5) return `${figure.toFixed(mark === "min" && figure >= 9.95 ? 0 : 1)} ${mark}`;
+    }
+    return `${Math.round(seconds)} s`;
+  };
+
+  /** A time left, and its range: 10 to 15 min, 50 s to 2.1 min, 10 min or more. */
   g.left = ([low, likely, high]) => {
-    const range = high === null ? `${g.span(low)} or more` : `${g.span(low)} to ${g.span(high)}`;
-    return [`≈ ${g.span(likely)}`, range];
+    const [from, to] = [g.about(low), high === null ? null : g.about(high)];
+    const unit = (said) => said.split(" ")[1];
+    const range = to === null ? `${from} or more` : `${unit(from) === unit(to) ? from.split(" ")[0] : from} to ${to}`;
+    return [`≈ ${g.about(likely)}`, range];
   };
 
   g.ago = (moment) => {
     const seconds = Math.max(0, (Date.now() - new Date(moment).getTime()) / 1000);
     return Number.isNaN(seconds) ? "" : seconds < 2 ? "just now" : `${g.span(seconds)} ago`;
+  };
+
+  /** How long ago a moment was; it goes on while it is shown. */
+  g.since = (moment) => g.el("time", { datetime: moment }, g.ago(moment));
+  g.age = () => {
+    for (const one of document.querySelectorAll("time[datetime]")) g.text(one, g.ago(one.dateTime));
   };
 
   /** An element with classes, attributes and children; strings become text. */
@@ -77,6 +95,7 @@ const genfleet = {};
       if (document.hidden) return;
       try {
         await ask();
+        g.age();
         g.isLive(true, `Live · ${new Date().toLocaleTimeString([], { hour12: false })}`);
       } catch (error) {
         g.isLive(false, `${error.message} Trying again.`);

@@ -6,7 +6,7 @@
   const card = new g.Card(base, page.dataset.job);
   const said = g.el("p", { class: "job-said", role: "status", "aria-live": "polite", hidden: true });
   const open = new Set(), lists = document.querySelectorAll(".example-list");
-  let newest = "", asked = 0, reads = false, waiting = null;
+  let newest = "", asked = -Infinity, reads = false, waiting = null;
 
   document.getElementById("cards").append(card.root);
   card.root.querySelector(".job-head").after(said);
@@ -81,7 +81,7 @@
     const body = g.el("div", { class: "example-body", lang: "it" });
     body.innerHTML = one.html; // made and escaped by the server
     const chips = one.variables.map(([name, value]) => g.el("span", { class: "chip-variable" }, `${name}: ${value}`));
-    const made = entry(`accepted ${one.name}`, [g.el("b", {}, one.name), g.el("span", { class: "muted" }, [one.recipe, ...one.facts, g.ago(one.at)].join(" · "))],
+    const made = entry(`accepted ${one.name}`, [g.el("b", {}, one.name), g.el("span", { class: "muted" }, [one.recipe, ...one.facts].join(" · "), " · ", g.since(one.at))],
       chips.length ? g.el("p", { class: "chips" }, ...chips) : null, body);
     if (place < 3 && !reads) made.open = true;
     return made;

@@ -8,6 +8,13 @@
 
   const panel = (id, shown) => (document.getElementById(id).hidden = !shown);
 
+  /** The cells of a row, each with its column's name, which a narrow window shows instead of the columns' heads. */
+  function row(attributes, table, ...cells) {
+    const heads = document.getElementById(table).parentElement.querySelectorAll("thead th");
+    cells.forEach((cell, place) => place && !cell.hasAttribute("colspan") && cell.setAttribute("data-name", heads[place].textContent));
+    return g.el("tr", attributes, ...cells);
+  }
+
   function fleet(now) {
     const said = {
       running: g.number(now.running), rate: g.rate(now.per_minute), in_flight: g.number(now.in_flight),
@@ -42,7 +49,7 @@
         ...["accepted", "rejected", "running"].map((name) => g.el("i", { class: `bar-${name}` })));
       g.badge(state, job.state);
       g.bar(bar, job);
-      return g.el("tr", { "data-job": job.job },
+      return row({ "data-job": job.job }, "others",
         g.el("td", {}, g.el("a", { href: `${base}/${encodeURIComponent(job.job)}` }, job.job), g.el("div", { class: "muted" }, job.model)),
         g.el("td", {}, state), g.el("td", { class: "wide" }, bar),
         ...[g.number(job.accepted), g.number(job.rejected), g.number(job.total), g.dollars(job.cost_usd)].map((said) => g.el("td", { class: "n" }, said)));
@@ -67,7 +74,7 @@
   function models() {
     panel("models-panel", parts.models.length > 0);
     document.getElementById("models").replaceChildren(...parts.models.map((one) =>
-      g.el("tr", { "data-model": one.model },
+      row({ "data-model": one.model }, "models",
         g.el("td", {}, one.model, one.share < 1 ? g.el("div", { class: "muted" }, `at ${g.percent(one.share)} of its limits after refusals`) : null),
         ...one.gauges.map(gauge),
         g.el("td", {}, one.binds ? g.binds(one.binds) : "nothing"), g.el("td", { class: "n" }, g.number(one.refused)))));
@@ -76,9 +83,9 @@
   function workers() {
     const rows = parts.workers.map((one) =>
       one.heartbeat === null
-        ? g.el("tr", { "data-worker": one.worker, class: "is-silent" }, g.el("td", {}, one.host),
+        ? row({ "data-worker": one.worker, class: "is-silent" }, "workers", g.el("td", {}, one.host),
             g.el("td", {}, g.el("span", { class: "status-dot status-dot-error" }), " silent"), g.el("td", { colspan: 4, class: "muted" }, "its examples go back to the queue"))
-        : g.el("tr", { "data-worker": one.worker },
+        : row({ "data-worker": one.worker }, "workers",
             g.el("td", {}, one.host, one.process ? g.el("span", { class: "muted" }, ` ${one.process}`) : null),
             g.el("td", { class: "heartbeat" }, g.el("span", { class: "status-dot status-dot-live" }), ` ${one.heartbeat.toFixed(0)} s ago`),
             g.el("td", { class: "n" }, g.number(one.in_flight)),
