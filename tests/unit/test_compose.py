@@ -95,11 +95,17 @@ def commands_in(text: str) -> list[list[str]]:
     return [shlex.split(line) for line in found]
 
 
+def command(name: str) -> Any:
+    """A subcommand of genfleet, or None."""
+    group: Any = get_command(app)
+    return group.get_command(None, name)
+
+
 def check_command(words: list[str]) -> None:
     """Asserts that a subcommand and all its options exist."""
-    known = get_command(app).commands  # type: ignore[attr-defined]
-    assert words[0] in known, f"genfleet {words[0]} does not exist"
-    options = {name for param in known[words[0]].params for name in (*param.opts, *param.secondary_opts)}
+    known = command(words[0])
+    assert known is not None, f"genfleet {words[0]} does not exist"
+    options = {name for param in known.params for name in (*param.opts, *param.secondary_opts)}
     for word in words[1:]:
         if word.startswith("-") and word != "-":
             assert word.split("=")[0] in options, f"genfleet {words[0]} has no {word}"
@@ -145,7 +151,7 @@ def test_prometheus_alone_reaches_the_metrics() -> None:
     assert "--address" not in SERVICES["metrics"]["command"]
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
     (scraped,) = config["scrape_configs"]
-    (port,) = [one.default for one in get_command(app).commands["metrics"].params if one.name == "port"]  # type: ignore[attr-defined]
+    (port,) = [one.default for one in command("metrics").params if one.name == "port"]
     assert scraped["static_configs"] == [{"targets": [f"127.0.0.1:{port}"]}]
 
 
