@@ -178,7 +178,8 @@ NOBODY = [
     "SAVE", "BGSAVE", "BGREWRITEAOF", "REPLICAOF NO ONE", "MODULE LIST", "KEYS *",
     "CLIENT LIST", "CLIENT KILL TYPE normal", "SLOWLOG GET", "SWAPDB 0 1", "SCRIPT FLUSH", "SORT other",
     "FUNCTION FLUSH", "FAILOVER", "PSYNC ? -1", "RESTORE other 0 x", "MIGRATE h 1 k 0 1",
-    "HGETALL unacked", "HSET unacked a b", "DEL unacked", "GET other", "SET other x", "DEL other", "HGETALL other", "RENAME genfleet:jobs other", "COPY genfleet:jobs other",
+    "HGETALL unacked", "HSET unacked a b", "DEL unacked",
+    "GET other", "SET other x", "DEL other", "HGETALL other", "RENAME genfleet:jobs other", "COPY genfleet:jobs other",
     "PUBLISH other x", "SUBSCRIBE other", "PSUBSCRIBE *", "EVAL return_redis.call('GET','other') 0",
 ]  # fmt: skip
 #: For no role but admin.

@@ -67,8 +67,8 @@ class Shape:
 
     count: int = 600
     machines: int = 2
-    processes: int = 2
-    concurrency: int = 10
+    processes: int = 1
+    concurrency: int = 20
     latency: float = 0.5
     timeout: float = 60
 

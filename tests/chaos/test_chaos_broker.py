@@ -58,12 +58,13 @@ def test_the_broker_comes_later_than_the_fleet(chaos: Callable[..., Run]) -> Non
     with chaos() as run:
         run.broker.kill()
         machines = run.start_machines()
-        time.sleep(6)
+        away = "does not answer"
+        run.fleet.until(lambda: all(away in machine.command.err for machine in machines), "they say that they wait")
+        time.sleep(3)
         run.broker.start()
         run.until_joined(machines)
         run.submit()
         run.collector = run.collect()
-        assert all("does not answer" in machine.command.err for machine in machines)
         run.ends()
 
 

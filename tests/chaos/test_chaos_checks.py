@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import bad_checks
 import pytest
-from chaos_run import Run
+from chaos_run import Run, Shape
 
 pytestmark = pytest.mark.chaos
+
+FOUR = Shape(processes=2, concurrency=10)
 
 RAISED = ("exit", "interrupt", "no exception", "recursion", "memory", "generator", "stop")
 
@@ -28,7 +30,7 @@ def _begin(run: Run, deeds: dict[int, str]) -> None:
 
 def test_a_check_kills_its_process(chaos: Callable[..., Run]) -> None:
     """An example that takes three processes with it is rejected as `poison`, and no other example is."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         _begin(run, {200: "die"})
         census = run.ends(lost_workers=True)
         assert {row["index"]: row["reason"] for row in census.disk.rejected} == {200: "poison"}
@@ -37,7 +39,7 @@ def test_a_check_kills_its_process(chaos: Callable[..., Run]) -> None:
 @pytest.mark.chaos(representative=True)
 def test_a_check_raises_anything(chaos: Callable[..., Run]) -> None:
     """Whatever a check raises, be it an exit, its example is rejected with the reason and nothing else suffers."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         _begin(run, {20 * (k + 1): deed for k, deed in enumerate(RAISED)})
         census = run.ends()
         assert {row["index"]: row["reason"] for row in census.disk.rejected} == {
@@ -49,7 +51,7 @@ def test_a_check_raises_anything(chaos: Callable[..., Run]) -> None:
 @pytest.mark.parametrize("deed", ["sleep", "spin", "hold the interpreter"])
 def test_a_check_hangs(chaos: Callable[..., Run], deed: str) -> None:
     """A check that never ends costs its own example and no other, whatever it keeps busy meanwhile."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         _begin(run, {50: deed, 250: deed})
         census = run.ends(180, lost_workers=True)
         assert {row["index"] for row in census.disk.rejected} == {50, 250}

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import bad_checks
 import pytest
@@ -14,11 +15,13 @@ from faults import memory_limit
 
 pytestmark = pytest.mark.chaos
 
+FOUR = Shape(processes=2, concurrency=10)
+
 
 @pytest.mark.chaos(representative=True)
 def test_one_of_four_processes_is_killed(chaos: Callable[..., Run]) -> None:
     """SIGKILL of one process: others make what it held, and it is replaced."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         run.go()
         run.at(0.2)
         run.kill(run.pids()[:1])
@@ -28,7 +31,7 @@ def test_one_of_four_processes_is_killed(chaos: Callable[..., Run]) -> None:
 
 def test_half_of_the_processes_are_killed(chaos: Callable[..., Run]) -> None:
     """SIGKILL of one process on each of two machines at the same moment."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         run.go()
         run.at(0.2)
         run.kill([run.pids([machine])[0] for machine in run.machines])
@@ -37,7 +40,7 @@ def test_half_of_the_processes_are_killed(chaos: Callable[..., Run]) -> None:
 
 def test_all_are_killed_and_new_ones_start_elsewhere(chaos: Callable[..., Run]) -> None:
     """SIGKILL of every process and of those that watch them; new ones have neither their disks nor their names."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         run.go()
         run.at(0.2)
         run.kill([*(machine.command.pid for machine in run.machines), *run.pids()])
@@ -49,7 +52,7 @@ def test_all_are_killed_and_new_ones_start_elsewhere(chaos: Callable[..., Run]) 
 
 def test_a_process_freezes_for_10_seconds(chaos: Callable[..., Run]) -> None:
     """SIGSTOP shorter than a heartbeat lasts: it comes back and settles what it held."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         run.go()
         run.at(0.2)
         frozen = run.pids()[:1]
@@ -61,7 +64,7 @@ def test_a_process_freezes_for_10_seconds(chaos: Callable[..., Run]) -> None:
 
 def test_a_process_believed_dead_comes_back(chaos: Callable[..., Run]) -> None:
     """SIGSTOP for 60 s: others make what it held; its own late answers change nothing but the money."""
-    with chaos(Shape(count=1_400, latency=2.0, timeout=300)) as run:
+    with chaos(replace(FOUR, count=1_400, latency=2.0, timeout=300)) as run:
         run.go()
         run.at(0.1)
         frozen = run.pids()[:1]
@@ -118,7 +121,7 @@ def test_a_worker_is_told_twice_to_stop(chaos: Callable[..., Run]) -> None:
 
 def test_a_process_runs_out_of_memory(chaos: Callable[..., Run]) -> None:
     """The system kills a process whose check takes more memory than it may: others make what it held."""
-    with chaos() as run:
+    with chaos(FOUR) as run:
         bad_checks.write(run.folder / "recipes")
         run.recipe(bad_checks.OUTPUT)
         run.go()

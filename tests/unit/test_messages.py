@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from fuzz.message import JOB, MALFORMED, QUEUE, changed, good, raw
 
