@@ -69,8 +69,7 @@ def metrics(
 
     _may_listen("metrics", address)
     end_with_parent()
-    auth = settings().flower_basic_auth
-    login = auth.get_secret_value() if auth is not None and address not in LOOPBACK else None
+    login = None if address in LOOPBACK else settings().flower_basic_auth
     url = settings().redis_url or ""
     with serving(cache(lambda: connect(url)), port, address, login) as server:
         host = f"[{address}]" if ":" in address else address

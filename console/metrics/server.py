@@ -10,6 +10,8 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from pydantic import SecretStr
+
 from config.errors import UserError
 from console.metrics.collector import Page
 from ledger.connection import Redis
@@ -32,13 +34,13 @@ class _Handler(WSGIRequestHandler):
         """Scrapes are no events."""
 
 
-def application(page: Page, login: str | None) -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:
+def application(page: Page, login: SecretStr | None) -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:
     """Answers GET /metrics, and GET /healthcheck without the ledger.
 
     Args:
         login: user:password that is asked for; None where nobody is asked.
     """
-    wanted = None if login is None else b"Basic " + base64.b64encode(login.encode())
+    wanted = None if login is None else b"Basic " + base64.b64encode(login.get_secret_value().encode())
 
     def answer(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         def say(
@@ -62,7 +64,7 @@ def application(page: Page, login: str | None) -> Callable[[dict[str, Any], Star
     return answer
 
 
-def serving(broker: Callable[[], Redis], port: int, address: str, login: str | None) -> WSGIServer:
+def serving(broker: Callable[[], Redis], port: int, address: str, login: SecretStr | None) -> WSGIServer:
     """A server that listens already; `serve_forever` makes it answer.
 
     Args:
