@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -67,15 +69,13 @@ class Genfleet(System):
     def run(self, bench: Bench) -> Outcome:
         """As `System.run`."""
         url = prepare(bench)
-        rows = bench.folder / "rows.jsonl"
-        rows.write_text("\n".join(json.dumps({"number": number}) for number in range(bench.scenario.examples)))
-        figures = ("--processes", str(self.processes), "--concurrency", str(self.concurrency), "--model", MODEL)
-        self._start(bench, "worker", *figures)
+        rows = write_rows(bench)
+        self.start_worker(bench)
         with redis.Redis.from_url(url) as client:
             bench.until(lambda: client.scard(keys.WORKERS) == self.processes, "all workers have joined")
-            submitted = self._start(bench, "submit", "bench", "--rows", str(rows))
+            submitted = self.start(bench, "submit", "bench", "--rows", str(rows))
             job = bench.finish(submitted, "submit").strip()
-            collected = self._start(bench, "collect", job, "--to", str(bench.folder / "results"))
+            collected = self.start(bench, "collect", job, "--to", str(bench.folder / "results"))
             bench.until(lambda: status_of(client, job).state == "complete", "the job is complete", every=0.25)
             bench.finish(collected, "collect")
             status = status_of(client, job)
@@ -86,14 +86,20 @@ class Genfleet(System):
     def tell(self, bench: Bench, limits: dict[str, float]) -> bool:
         """By `genfleet limits`, as a person does."""
         options = [part for name, value in limits.items() for part in (_OPTIONS[name], str(value))]
-        bench.finish(self._start(bench, "limits", MODEL, *options), "limits")
+        bench.finish(self.start(bench, "limits", MODEL, *options), "limits")
         return True
 
     def start_seconds(self) -> float:
         """About how long it takes to its first call, for the forecast."""
         return 6.0 + 2.0 * self.processes
 
-    def _start(self, bench: Bench, *arguments: str) -> Any:
+    def start_worker(self, bench: Bench) -> subprocess.Popen[bytes]:
+        """Starts `genfleet worker` with all its processes."""
+        figures = ("--processes", str(self.processes), "--concurrency", str(self.concurrency), "--model", MODEL)
+        return self.start(bench, "worker", *figures)
+
+    def start(self, bench: Bench, *arguments: str) -> subprocess.Popen[bytes]:
+        """Starts a command of genfleet."""
         return bench.start([sys.executable, "-m", "console", *arguments], arguments[0])
 
 
@@ -129,6 +135,13 @@ def prepare(bench: Bench, variables: Sequence[str] = ("number",), prompt: str = 
         "GENFLEET_DATA": str(bench.folder / "data"),
     }
     return url
+
+
+def write_rows(bench: Bench) -> Path:
+    """A file with a row for each example of the scenario."""
+    path = bench.folder / "rows.jsonl"
+    path.write_text("\n".join(json.dumps({"number": number}) for number in range(bench.scenario.examples)))
+    return path
 
 
 def _waits(client: Any) -> dict[str, float]:
