@@ -13,7 +13,7 @@ CHAOS_AT_ONCE ?= 2
 
 PEERS := curator litellm data_designer
 
-.PHONY: help env demo test quick lint acceptance chaos bench-limits bench-admissions bench-flower bench-peers clean
+.PHONY: help env demo test quick lint acceptance chaos fuzz bench bench-limits bench-admissions bench-flower bench-peers clean
 
 help: ## what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,15 @@ lint: env ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --package benchmarks
+
+fuzz: env ## inputs of all kinds that nobody has thought of, so many for each target (N=5000)
+	cd tests && ../$(BIN)/python -m fuzz $(N)
+
+bench: env ## what genfleet itself costs: CPU an example, calls in flight, growth, enqueueing, starting and stopping
+	@$(BIN)/python -m benchmarks.load $(ARGS)
+	@$(BIN)/python -m benchmarks.growth --sizes 1000 10000
+	@$(BIN)/python -m benchmarks.enqueue
+	@$(BIN)/python -m benchmarks.start_stop
 
 bench-limits: env ## ours beside others: is the limit used, is it kept (ARGS="--quick")
 	@$(BIN)/python -m benchmarks.limits $(ARGS)

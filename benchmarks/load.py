@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.bench import Bench, RunFailed
-from benchmarks.measure import Admission, admissions
+from benchmarks.measure import admissions
 from benchmarks.scenarios import Scenario
 from benchmarks.systems.bare_loop import BareLoop
 from benchmarks.systems.base import System
@@ -65,10 +65,18 @@ CASES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """One run: examples a second, CPU per example while it ran (ms), the most memory (MB), and what got no answer."""
+    """One run.
+
+    Attributes:
+        rate: examples a second, once every place was taken.
+        cpu_ms: CPU per example in that time, and `parts` of it by what the processes are for.
+        megabytes: of memory, at most.
+        lost: examples without an answer at the end.
+    """
 
     rate: float
     cpu_ms: float
+    parts: dict[str, float]
     megabytes: float
     lost: int
 
@@ -98,10 +106,10 @@ def main(
 
 
 _LEGEND = """
-examples/s: between the first admission and the last, once every place was taken; of the ideal: calls in flight by
-their length. CPU ms: per example, of all of a system's processes between the first call and the last answer
-(genfleet: broker, workers, collector). MB: the most that they had together, shared pages counted once. The provider
-runs on the same machine and is not counted. lost: examples without an answer at the end."""
+examples/s: once every place was taken, until the last call begins; of the ideal: calls in flight by their length.
+CPU ms: per example, of all of a system's processes in that time (genfleet: broker, workers, collector). MB: the most
+that they had together, shared pages counted once. The provider runs on the same machine and is not counted. lost:
+examples without an answer at the end."""
 
 
 def _table(case: Case, systems: list[System], repeat: int) -> None:
@@ -114,7 +122,7 @@ def _table(case: Case, systems: list[System], repeat: int) -> None:
                 continue
             print(f"{case.name}: {each.name}", file=sys.stderr, flush=True)
             try:
-                found[each.name].append(_run(each, case))
+                found[each.name].append(run(each, case))
             except RunFailed as problem:
                 reasons[each.name] = str(problem)
     least = median([run.cpu_ms for run in found[BareLoop.name]]) if found.get(BareLoop.name) else None
@@ -139,28 +147,42 @@ def _row(name: str, runs: list[Cost], case: Case, least: float | None, reason: s
         "–" if least is None else f"{cpu / least:.2f}",
         f"{median([run.megabytes for run in runs]):.0f}",
         f"{median([run.lost for run in runs]):.0f}",
-        reason,
+        reason or _parts(runs),
     )
 
 
-def _run(system: System, case: Case) -> Cost:
+def _parts(runs: list[Cost]) -> str:
+    """CPU ms by what the processes are for, where there are several."""
+    names = sorted({name for run in runs for name in run.parts} - {"other"})
+    return ", ".join(f"{name} {median([run.parts.get(name, 0.0) for run in runs]):.2f}" for name in names)
+
+
+def run(system: System, case: Case) -> Cost:
+    """One run of a system. Raises RunFailed."""
     with Bench(case.scenario(), 90 + 4 * case.examples / case.ideal) as bench:
         outcome = system.run(bench)
         calls = admissions(bench.audit())
         if len(calls) <= case.in_flight:
             raise RunFailed(f"it made {len(calls):,} calls")
-        last = max(call.t + call.seconds for call in calls)
+        # From the second call in a place to the last call: neither starting nor ending is in it.
+        begin, end, count = calls[case.in_flight].t, calls[-1].t, len(calls) - case.in_flight
+        parts: dict[str, float] = {}
+        for command, seconds in bench.usage.by_command(begin, end).items():
+            part = _part(command)
+            parts[part] = parts.get(part, 0.0) + seconds / count * 1000
         return Cost(
-            rate=_rate(calls, case.in_flight),
-            cpu_ms=bench.usage.between(calls[0].t, last) / len(calls) * 1000,
+            rate=count / (end - begin),
+            cpu_ms=sum(parts.values()),
+            parts=parts,
             megabytes=bench.usage.peak_bytes / _MEGABYTE,
             lost=case.examples - outcome.answered,
         )
 
 
-def _rate(calls: list[Admission], in_flight: int) -> float:
-    """Calls a second from the first admission on; the first in each place wait for nobody."""
-    return (len(calls) - in_flight) / (calls[-1].t - calls[0].t)
+def _part(command: str) -> str:
+    """What a process is for, in a word."""
+    words = {"-m celery": "workers", "valkey-server": "broker", "console collect": "collector"}
+    return next((word for part, word in words.items() if part in command), "other")
 
 
 if __name__ == "__main__":
