@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from config.errors import UserError
+from config.private import FILE
 from console.export_formats import flattened, write_chat, write_csv, write_jsonl, write_parquet
 from console.export_order import Example, Ordered
 from ledger.part_files import sync_folder
@@ -82,6 +83,8 @@ def format_of(to: Path, asked: str | None) -> str:
 
 def _put(unfinished: Path, to: Path) -> None:
     with unfinished.open("rb+") as file:
+        # Answers that cost money are their owner's alone, as in the part files they come from.
+        os.fchmod(file.fileno(), FILE)
         os.fsync(file.fileno())
     unfinished.replace(to)
     sync_folder(to.parent)

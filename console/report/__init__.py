@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from config.errors import UserError
+from config.private import private_file
 from console.report.facts import gather
 from console.report.page import page
 from ledger.connection import Redis
@@ -20,6 +21,7 @@ def write_report(redis: Redis, job: str, folder: Path, to: Path) -> None:
     text = page(gather(redis, job, folder), datetime.now().astimezone())
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_text(text, "utf-8")
+        # It shows answers, which cost money.
+        private_file(to).write_text(text, "utf-8")
     except OSError as error:
         raise UserError(f"{to}: cannot be written ({error.strerror}).") from None
