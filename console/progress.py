@@ -61,6 +61,7 @@ class Progress:
         self._watched: Watched | None = None
         self._read_at = self._began = time.monotonic()
         self._next_line = 0.0
+        self._line = ""
         self._away: str | None = None
         self._width = 0
         self._lock = threading.RLock()
@@ -116,7 +117,7 @@ class Progress:
                     self._draw(last=True)
                     self._ended.set()
             elif (last and not self._json) or self._read_at >= self._next_line:
-                self._put_line(watched)
+                self._put_line(watched, again=not last)
 
     def away(self, error: str) -> None:
         """The broker does not answer, for a reason of that name: what is shown grows old until it does."""
@@ -130,14 +131,18 @@ class Progress:
         if not self.is_live:
             self.say("The broker answers again.")
 
-    def _put_line(self, watched: Watched) -> None:
+    def _put_line(self, watched: Watched, *, again: bool) -> None:
+        """A line; one that says what the line before said is put only where `again`."""
         now = time.monotonic()
         usual = max(_LINE_EVERY_SECONDS, min(_LINE_MOST_SECONDS, _LINE_SHARE * (now - self._began)))
         self._next_line = now + (usual if self._every is None else self._every)
         if self._json:
             print(json.dumps(as_json(watched)), flush=True)
-        else:
-            self.say(plain(watched, self.starting))
+            return
+        line = plain(watched, self.starting)
+        if again or line != self._line:
+            self.say(line)
+        self._line = line
 
     # The display, drawn by a thread of its own: it goes on while the broker is waited for.
 

@@ -104,10 +104,11 @@ class FleetReader:
         queued = Counter[str]()
         for view in views:
             queued[view.status.model] += view.queued
-        models = [self._model(name, workers, queued[name]) for name in names]
+        busy = {one.model for one in running.values()}
+        models = [self._model(name, workers, queued[name], busy=name in busy) for name in names]
         return FleetView(clock(self._redis), workers, models, views, budget.read(self._redis))
 
-    def _model(self, name: str, workers: list[Worker], queued: int) -> ModelView:
+    def _model(self, name: str, workers: list[Worker], queued: int, *, busy: bool) -> ModelView:
         readings = last_minutes(self._redis, name)
         waited = waits(readings)
         now = readings[-1]
@@ -123,7 +124,8 @@ class FleetReader:
             waited=waited,
             refused_lately=max(0, now.refused - then.refused),
             lines=+lines,
-            binds=binding(waited, queued if workers else 0),
+            # What bound a job until a moment ago binds nobody now.
+            binds=binding(waited, queued if workers else 0) if busy else None,
         )
 
 

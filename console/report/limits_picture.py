@@ -26,6 +26,8 @@ def limits_over_time(used: LimitsUse, length_seconds: float) -> Chart:
         ends = [(_CAUSES[use.what], use.shares[-1][1], _USES[use.what][0]) for use in used.uses]
         label_ends(axes, ends)
         tidy(axes, lambda value: f"{value:.0%}")
+        if axes.get_ylim()[1] < 1.5:
+            axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         for since, until, what in used.bound:
             strip.axvspan(since / length, until / length, color=COLOURS[_CAUSE_COLOURS[what]])
         strip.set_ylim(0, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from console.report.attempts import Timeline
 from console.report.charts import COLOURS, Chart, chart, drawing, label_ends, lines, tidy, time_axis
@@ -72,15 +72,22 @@ def cost_over_time(line: Timeline, budget_usd: float | None) -> Chart:
         axes = figure.subplots()
         length, _ = time_axis(axes, line.seconds)
         shows = budget_usd is not None and spent[-1] > budget_usd / 4
-        lines(axes, [0.0, *(end / length for end in line.ends())], [("spent", spent, "blue", "-")])
+        top = max(budget_usd, spent[-1]) * 1.08 if budget_usd is not None and shows else None
+        lines(axes, [0.0, *(end / length for end in line.ends())], [("spent", spent, "blue", "-")], top)
         if budget_usd is not None and shows:
             axes.axhline(budget_usd, color=COLOURS["red"], linestyle="--", linewidth=1.2)
-            axes.set_ylim(0, max(budget_usd, spent[-1]) * 1.08)
             axes.annotate(
                 "budget", (0.02, budget_usd), xycoords=("axes fraction", "data"), va="bottom", color=COLOURS["red-ink"]
             )
-        tidy(axes, usd)
+        tidy(axes)
+        axes.yaxis.set_major_formatter(_money(axes.get_yticks()))
         return chart(figure, "Cost so far", f"It came to {usd(spent[-1])}.")
+
+
+def _money(ticks: Iterable[float]) -> Callable[[float, object], str]:
+    """Texts of an axis of dollars: all with as many digits as the finest needs."""
+    digits = next((k for k in (0, 2, 3, 4, 5) if all(abs(round(tick, k) - tick) < 1e-9 for tick in ticks)), 6)
+    return lambda value, _: f"${value:,.{digits}f}"
 
 
 def calls_in_flight(line: Timeline, flying: Sequence[float], limit: int | None) -> Chart:
@@ -88,10 +95,11 @@ def calls_in_flight(line: Timeline, flying: Sequence[float], limit: int | None) 
     with drawing() as figure:
         axes = figure.subplots()
         length, _ = time_axis(axes, line.seconds)
-        lines(axes, [end / length for end in line.ends()], [("in flight", list(flying), "blue", "-")])
-        if limit is not None and limit <= 1.6 * max(flying):
+        near = limit is not None and limit <= 1.6 * max(flying)
+        top = 1.12 * max(limit, *flying) if limit is not None and near else None
+        lines(axes, [end / length for end in line.ends()], [("in flight", list(flying), "blue", "-")], top)
+        if limit is not None and near:
             axes.axhline(limit, color=COLOURS["red"], linestyle="--", linewidth=1.2)
-            axes.set_ylim(0, 1.12 * max(limit, *flying))
             axes.annotate(
                 "limit", (0.02, limit), xycoords=("axes fraction", "data"), va="bottom", color=COLOURS["red-ink"]
             )

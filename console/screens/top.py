@@ -50,7 +50,7 @@ def _totals(fleet: FleetView, width: int) -> list[Text]:
     facts = [
         workers,
         Text(words.counted(fleet.in_flight, "call in flight")),
-        Text.assemble((words.rate(fleet.per_minute), "bold"), " examples"),
+        Text.assemble("examples ", (words.rate(fleet.per_minute), "bold")),
     ]
     today = f"{words.dollars(books.spent / NANO)} today (UTC)"
     if books.per_day is not None:

@@ -1,39 +1,34 @@
 """Makes the README's pictures anew: `python docs/pictures/record.py [terminal] [flower]`, with Chromium for Flower's.
 
-They are recordings: the demo in a terminal, then a fleet of four workers whose provider fails now and then.
-Besides the development environment it needs `pip install --group pictures`.
+They are recordings: the demo in a terminal, then a fleet of two workers whose provider fails now and then, as the
+acceptance tests drive it. Besides the development environment it needs `pip install --group pictures`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from terminal import record, svg
 
-from console.services import answers, free_port
-
 HERE = Path(__file__).parent
-MODEL = "anthropic/claude-haiku-4.5"
-RECIPES = "chat,quiz,cloze,reasoning,function_calling,formulas,emotional_support"
-COUNT = 500
-FAULTS = "refused=0.05,malformed=0.05,length=0.04"
-#: A fleet that waits for no limit for a minute.
-MODELS = f"""[models."{MODEL}"]
-limits = {{ requests_per_minute = 1_200, tokens_per_minute = 2_500_000, concurrent_requests = 100 }}
-"""
-_WAIT_SECONDS = 120.0
-_SCALE = 1.6
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "acceptance"))
+
+from browser import Browser  # noqa: E402
+from fleet_bench import MODEL, Fleet  # noqa: E402
+from flower_looks import Shown, fleet_of_its_own  # noqa: E402
+
+from console.provider.answers import answer  # noqa: E402
+
+RECIPES = "quiz,chat,cloze,reasoning"
+LIMITS = {MODEL: {"requests_per_minute": 600, "tokens_per_minute": 800_000, "concurrent_requests": 40}}
+FAULTS = {"malformed": 0.03, "refused": 0.02, "length": 0.02, "500": 0.03}
+PHONE, DESK = 390, 1200
 #: Nothing of the person's own environment but what programs need to run.
 ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
 
@@ -48,90 +43,79 @@ def terminal() -> None:
 
 
 def flower() -> None:
-    """flower.png and flower-tasks.png: workers and tasks while a job is under way."""
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
-        broker, provider, page = free_port(), free_port(), free_port()
-        env = ENV | {
-            "REDIS_URL": f"redis://127.0.0.1:{broker}/0",
-            "OPENROUTER_BASE_URL": f"http://127.0.0.1:{provider}/api/v1",
-            "OPENROUTER_API_KEY": "simulated",
-            "GENFLEET_MODELS": "models.toml",
-        }
-        (folder / "models.toml").write_text(MODELS)
-
-        def start(*arguments: str) -> None:
-            stack.enter_context(running(["genfleet", *arguments], folder, env))
-
-        def ask(*arguments: str) -> str:
-            command = ["genfleet", *arguments]
-            return subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-        def settled() -> int:
-            status = json.loads(ask("status", job, "--json"))
-            return int(status["accepted"]) + int(status["rejected"])
-
-        start("broker", "--port", str(broker))
-        start("provider", "--port", str(provider), "--faults", FAULTS)
-        until(lambda: answers(f"http://127.0.0.1:{provider}/health"), "the provider answers")
-        start("flower", "--port", str(page))
-        start("worker", "--processes", "4", "--concurrency", "25", "--model", MODEL)
-        root = f"http://127.0.0.1:{page}"
-        until(lambda: answers(f"{root}/healthcheck"), "Flower answers")
-        job = ask("submit", RECIPES, "--count", str(COUNT), "--model", MODEL).strip()
-        until(lambda: settled() > COUNT * 0.5, "half of the examples are settled")
-        photograph(f"{root}/workers", 1080, HERE / "flower.png", folder)
-        until(lambda: settled() == COUNT, "all examples are settled")
-        photograph(f"{root}/tasks", 1280, HERE / "flower-tasks.png", folder)
+    """The Jobs tab, a job's page, Flower's tasks and a report, while two jobs are under way and after them."""
+    with tempfile.TemporaryDirectory() as name, fleet_of_its_own(Path(name)) as fleet, Browser(Path(name)) as browser:
+        fleet.declare(LIMITS)
+        fleet.provide(answer, latency_seconds=2.0, faults=FAULTS)
+        shown = Shown(fleet, browser)
+        fleet.worker(processes=2, concurrency=25)
+        fleet.until_joined(2)
+        shown.until_known(2)
+        first = fleet.submit(RECIPES, "--count", "500", "--budget", "2")
+        second = fleet.submit("emotional_support", "--count", "300", "--model", MODEL, "--budget", "1")
+        fleet.until(lambda: fleet.status(first).settled >= 260, "half of it is settled", 300)
+        photograph(shown, "/jobs", DESK, 1260).save(HERE / "jobs.png", optimize=True)
+        photograph(shown, f"/jobs/{first}", DESK, 1260, dark=True).save(HERE / "job-dark.png", optimize=True)
+        beside(
+            photograph(shown, "/jobs", PHONE, 1100),
+            photograph(shown, f"/jobs/{first}", PHONE, 1100, dark=True),
+            photograph(shown, f"/jobs/{first}", PHONE, 1100, below="#accepted-panel"),
+        ).save(HERE / "phone.png", optimize=True)
+        for job in (first, second):
+            fleet.until_state(job, "complete", 300)
+        tasks(shown).save(HERE / "flower-tasks.png", optimize=True)
+        report(fleet, browser, first).save(HERE / "report.png", optimize=True)
+    for path in sorted(HERE.glob("*.png")):
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
-@contextlib.contextmanager
-def running(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[None]:
-    """A process that ends in order when this is left."""
-    with (folder / "output.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+def photograph(
+    shown: Shown, path: str, width: int, height: int, *, dark: bool = False, below: str | None = None
+) -> Image.Image:
+    """One of our pages when its charts are drawn; its top, or from an element on."""
+    shown.browser.look(width, height, dark=dark)
+    shown.open(path)
+    shown.browser.until("document.querySelectorAll('.uplot canvas').length >= 3", "charts are drawn")
+    if below is not None:
+        shown.browser.run(f"document.querySelector('{below}').scrollIntoView({{behavior: 'instant'}})")
+    return taken(shown.browser, Path(shown.fleet.folder) / "shot.png")
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    """Waits for something to hold; TimeoutError where it does not come to."""
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"in {_WAIT_SECONDS:.0f} s it did not happen that {what}")
-        time.sleep(0.2)
+def tasks(shown: Shown) -> Image.Image:
+    """Flower's own list of the tasks that failed."""
+    shown.browser.look(DESK, 780)
+    shown.browser.open(f"{shown.root}/tasks?state=FAILURE")
+    shown.browser.until("document.querySelectorAll('#tasks-table tbody tr').length > 5", "the list is filled")
+    return taken(shown.browser, Path(shown.fleet.folder) / "shot.png")
 
 
-def photograph(url: str, width: int, to: Path, folder: Path) -> None:
-    """A page as Chromium draws it, cut to what is on it, in few colours."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        raise FileNotFoundError("Flower's pictures need Chromium or Chrome on the PATH.")
-    shot = folder / "shot.png"
-    switches = [
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        f"--user-data-dir={tempfile.mkdtemp(dir=folder)}",
-        f"--window-size={width},1600",
-        f"--force-device-scale-factor={_SCALE}",
-        "--virtual-time-budget=8000",
-        f"--screenshot={shot}",
-    ]
-    subprocess.run([chromium, *switches, url], check=True, capture_output=True, timeout=60)
-    with Image.open(shot) as image:
-        cut(image.convert("RGB")).quantize(64, dither=Image.Dither.NONE).save(to, optimize=True)
-    print(f"{to.name}: {to.stat().st_size / 1000:.0f} kB")
+def report(fleet: Fleet, browser: Browser, job: str) -> Image.Image:
+    """The beginning of the job's report."""
+    to = fleet.folder / "report.html"
+    fleet.genfleet("report", job, "--to", str(to))
+    browser.look(1100, 1300)
+    browser.open(to.as_uri())
+    return taken(browser, fleet.folder / "shot.png")
 
 
-def cut(image: Image.Image) -> Image.Image:
-    """The picture without the empty rows below its contents."""
-    pixels = np.asarray(image)
-    filled = np.flatnonzero((pixels != pixels[-1, 0]).any(axis=(1, 2)))
-    return image.crop((0, 0, image.width, min(image.height, int(filled[-1]) + round(20 * _SCALE))))
+def taken(browser: Browser, shot: Path) -> Image.Image:
+    """What the window shows, in few colours."""
+    time.sleep(1)  # bars slide to their length
+    browser.photograph(shot, whole=False)
+    with Image.open(BytesIO(shot.read_bytes())) as image:
+        return image.convert("RGB").quantize(96, dither=Image.Dither.NONE)
+
+
+def beside(*images: Image.Image) -> Image.Image:
+    """Pictures in a row."""
+    gap = 24
+    width = sum(image.width for image in images) + gap * (len(images) - 1)
+    row = Image.new("RGB", (width, max(image.height for image in images)), "white")
+    at = 0
+    for image in images:
+        row.paste(image.convert("RGB"), (at, 0))
+        at += image.width + gap
+    return row.quantize(96, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -20,6 +20,13 @@ from ledger.status import Status
 
 LIMITS = {MODEL: {"requests_per_minute": 6_000, "tokens_per_minute": 1_000_000, "concurrent_requests": 60}}
 FAULTS = {"malformed": 0.1, "refused": 0.05}
+
+
+@pytest.fixture
+def fleet(fleet: Fleet) -> Iterator[Fleet]:
+    """As for all acceptance tests; calls that a test has made slow are not waited for at its end."""
+    yield fleet
+    fleet.kill_all()
 
 
 def terminal(fleet: Fleet, *arguments: str, columns: int = 80, lines: int = 24) -> Terminal:

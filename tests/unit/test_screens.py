@@ -232,7 +232,7 @@ def test_the_fleet_in_one_screen() -> None:
     """Its totals, each model's limits and refusals, each worker's calls and heartbeat."""
     lines = shown(screen(fleet(), 100))
     for told in (
-        "3 workers on 3 machines · 3 calls in flight · 60.0/min examples",
+        "3 workers on 3 machines · 3 calls in flight · examples 60.0/min",
         "$72.00 an hour · $3.00 of $10.00 today (UTC) · $0.1000 reserved · $0.0100 unknown",
         "40k of 80k/min ← binds",
         "9 429s, 2 in the last minute · 100% of the limits in use · 3 lines of 2 jobs waiting",
