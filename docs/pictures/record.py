@@ -99,11 +99,11 @@ def report(fleet: Fleet, browser: Browser, job: str) -> Image.Image:
 
 
 def taken(browser: Browser, shot: Path) -> Image.Image:
-    """What the window shows, in few colours."""
+    """What the window shows."""
     time.sleep(1)  # bars slide to their length
     browser.photograph(shot, whole=False)
     with Image.open(BytesIO(shot.read_bytes())) as image:
-        return image.convert("RGB").quantize(96, dither=Image.Dither.NONE)
+        return image.convert("RGB")
 
 
 def beside(*images: Image.Image) -> Image.Image:
@@ -113,9 +113,9 @@ def beside(*images: Image.Image) -> Image.Image:
     row = Image.new("RGB", (width, max(image.height for image in images)), "white")
     at = 0
     for image in images:
-        row.paste(image.convert("RGB"), (at, 0))
+        row.paste(image, (at, 0))
         at += image.width + gap
-    return row.quantize(96, dither=Image.Dither.NONE)
+    return row
 
 
 if __name__ == "__main__":

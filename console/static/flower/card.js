@@ -81,8 +81,8 @@
     budget(job) {
       if (!job.budget_usd) return null;
       const enough = job.forecast && job.forecast.examples;
-      const ends = job.budget_left && job.budget_left[1] !== null ? `, gone in ${g.about(job.budget_left[1])}` : "";
-      return `of ${g.dollars(job.budget_usd)}${enough ? `: about ${g.number(enough)} examples${ends}` : ""}`;
+      const ends = job.budget_left && job.budget_left[1] !== null ? `, for ${g.about(job.budget_left[1])} more` : "";
+      return `of ${g.dollars(job.budget_usd)}${enough ? `: pays for about ${g.number(enough)}${ends}` : ""}`;
     }
 
     expected(job) {
