@@ -6,6 +6,8 @@ kombu takes what is in the broker as it is: one text in a queue that is no messa
 from __future__ import annotations
 
 from collections.abc import Callable
+from queue import Empty
+from time import monotonic
 from typing import Any
 
 from celery.app import amqp
@@ -13,22 +15,34 @@ from kombu import Connection as KombuConnection
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import Transport as RedisTransport
 from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+from redis.exceptions import ResponseError
 
 from config.logs import log
 from workers.messages import Malformed, read_control, read_envelope, read_task
 
 _PIDBOX = ".pidbox"
+_TASKS = "generate."
+#: Tasks taken at once from one queue: more would wait here for their turn while another process has room.
+_AT_ONCE = 10
+_NO_BLMPOP = ("unknown command", "no permissions", "NOPERM")
 
 
 def _taken(reply: Any) -> Any:
     """The reply to a BRPOP, a queue and a message; nothing where the message is discarded."""
+    found = _many_taken(reply and [reply[0], [reply[1]]])
+    return (found[0], found[1][0]) if found and found[1] else None
+
+
+def _many_taken(reply: Any) -> Any:
+    """The reply to a BLMPOP, a queue and those of its messages that are not discarded."""
     if not reply:
         return None
     queue = bytes_to_str(reply[0])
     read: Callable[[bytes], Any] = read_envelope
-    if queue.startswith("generate."):
+    if queue.startswith(_TASKS):
         read = lambda raw: read_task(raw, queue)  # noqa: E731
-    return tuple(reply) if _is_good(read, reply[1], queue) else None
+    return reply[0], [raw for raw in reply[1] if _is_good(read, raw, queue)]
 
 
 def _is_good(read: Callable[[bytes], Any], raw: Any, place: str) -> bool:
@@ -41,9 +55,14 @@ def _is_good(read: Callable[[bytes], Any], raw: Any, place: str) -> bool:
 
 
 class Channel(RedisChannel):
-    """A channel that hands on no message that is not one."""
+    """A channel that hands on no message that is not one, and takes several tasks at once where there is room.
+
+    kombu takes one at a time, so that on a way of 20 ms to the broker no process starts more than 50 tasks a second.
+    """
 
     _kept: Any = None
+    _takes_many = True
+    _asked_many = False
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         # kombu asks for one with every message it sends or acknowledges. They share a pool, so one will do, and to make
@@ -54,7 +73,52 @@ class Channel(RedisChannel):
         if not asynchronous:
             self._kept = client
         client.set_response_callback("BRPOP", _taken)
+        client.set_response_callback("BLMPOP", _many_taken)
         return client
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        count = min(_AT_ONCE, self.qos.can_consume_max_estimate() or 1)
+        if count < 2 or not self._takes_many or not any(queue.startswith(_TASKS) for queue in self.active_queues):
+            super()._brpop_start(timeout)
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        self._in_poll, self._asked_many = self.client.connection, True
+        self._brpop_sent_at = monotonic()
+        seconds = (self.brpop_timeout if timeout is None else timeout) or 0
+        self.client.connection.send_command("BLMPOP", seconds, len(queues), *queues, "RIGHT", "COUNT", count)
+
+    def _brpop_read(self, **options: Any) -> Any:
+        if not self._asked_many:
+            return super()._brpop_read(**options)
+        self._asked_many = False
+        try:
+            queue, messages = self._read_many(options)
+            for message in messages:
+                self._queue_cycle.rotate(queue)
+                self.connection._deliver(loads(bytes_to_str(message)), queue)
+        finally:
+            # As kombu's own does.
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        return True
+
+    def _read_many(self, options: Any) -> tuple[str, list[bytes]]:
+        try:
+            reply = self.client.parse_response(self.client.connection, "BLMPOP", **options)
+        except self.connection_errors:
+            self.client.connection.disconnect()
+            raise
+        except ResponseError as error:
+            if not any(word in str(error) for word in _NO_BLMPOP):
+                raise
+            # A server before Redis 7, or a user who may not: one at a time will do.
+            self._takes_many = False
+            raise Empty from None
+        if not reply or not reply[1]:
+            raise Empty
+        return bytes_to_str(reply[0]), reply[1]
 
     def _handle_message(self, client: Any, r: Any) -> Any:
         """What came by subscription: commands to workers, and events."""
