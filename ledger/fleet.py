@@ -18,7 +18,7 @@ DEAD_AFTER_SECONDS = 15.0
 _KEPT_SECONDS = 3600
 #: No heart for so long, and a living worker's may have run out; so long after it, all that live have beaten again.
 _SILENCE_SECONDS = DEAD_AFTER_SECONDS - HEARTBEAT_SECONDS
-_AFTER_SILENCE_SECONDS = 2 * HEARTBEAT_SECONDS
+_AFTER_SILENCE_SECONDS = DEAD_AFTER_SECONDS
 
 Unit = tuple[str, int]
 """A job's id and the number of one of its tasks."""
