@@ -94,6 +94,11 @@ class _Flower:
         found = re.search(rf"{which}:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
         return int(found[1]) / 1024 if found else 0.0
 
+    def cpu_seconds(self) -> float:
+        """That it has used so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def events(self) -> int:
         """Events of tasks that it has taken in."""
         return sum(
@@ -117,18 +122,18 @@ def _measure(console: Console, flower: _Flower, client: Redis, url: str, job: st
         while (seen := flower.events()) < sent and seen != before:
             before = seen
             time.sleep(2)
-        after = _answers(flower, job)
+        after, cpu = _answers(flower, job), _cpu(flower, job)
         console.print(f"events of {tasks:,} tasks sent at {rate:,.0f} events/s; Flower has seen {seen:,} of {sent:,}")
     finally:
         ended.set()
         hearts.join()
-    table = Table("asked of the Jobs tab", "first, ms", "median, ms", "slowest, ms", "median, ms", "slowest, ms")
-    table.title = "milliseconds: while events come, and after them"
+    table = Table("asked of the Jobs tab", "first, ms", *2 * ("median, ms", "slowest, ms"), "CPU, ms")
+    table.title = "while events come, after them, and what an answer takes of a processor"
     for column in table.columns[1:]:
         column.justify = "right"
     for name, cold in first.items():
         figures = [figure(of[name]) for of in (meanwhile, after) for figure in (statistics.median, max)]
-        table.add_row(name, f"{cold:.0f}", *(f"{figure:.0f}" for figure in figures))
+        table.add_row(name, f"{cold:.0f}", *(f"{figure:.0f}" for figure in figures), f"{cpu[name]:.0f}")
     console.print(table)
     slowest = max(max(times) for of in (meanwhile, after) for times in of.values())
     most = flower.megabytes("VmHWM")
@@ -154,6 +159,22 @@ def _answers(flower: _Flower, job: str) -> dict[str, list[float]]:
         for name, path in _paths(job).items():
             times[name].append(flower.get(path)[1])
     return times
+
+
+def _cpu(flower: _Flower, job: str) -> dict[str, float]:
+    """Milliseconds of a processor that Flower takes for an answer, whatever else the machine does."""
+    used = {}
+    for name, path in _paths(job).items():
+        idle = -flower.cpu_seconds()
+        time.sleep(_ASKED)
+        idle += flower.cpu_seconds()
+        busy = -flower.cpu_seconds()
+        for _ in range(_ASKED):
+            flower.get(path)
+            time.sleep(1)
+        busy += flower.cpu_seconds()
+        used[name] = max(0.0, 1000 * (busy - idle) / _ASKED)
+    return used
 
 
 def _beat(client: Redis, ended: threading.Event) -> None:

@@ -58,7 +58,8 @@ def test_no_secret_leaves_the_environment(tmp_path: Path) -> None:
             assert len(tasks) >= 100
             task = next(iter(tasks))
             workers = json.loads(_page(port, "/api/workers?refresh=1"))
-            paths = ["/", "/workers", "/tasks", "/broker", "/fleet", "/metrics", f"/task/{task}"]
+            paths = ["/", "/workers", "/tasks", "/broker", "/metrics", f"/task/{task}", "/jobs", "/jobs/data"]
+            paths += [f"/jobs/{job}", *(f"/jobs/{job}/{what}" for what in ("now", "series", "examples"))]
             paths += [f"/api/task/info/{task}", *(f"/worker/{name}" for name in workers)]
             pages = {path: _page(port, path) for path in paths} | {"/api/tasks": shown, "/api/workers": str(workers)}
             assert [path for path, page in pages.items() if not page] == []
