@@ -83,7 +83,8 @@ def test_where_others_reach_it_all_is_behind_the_password(fleet: Fleet, port: in
         "workers",
         "tasks",
         "broker",
-        "fleet",
+        "jobs",
+        "jobs/data",
         "metrics",
         "fleet/metrics",
         "healthcheck",
@@ -94,7 +95,7 @@ def test_where_others_reach_it_all_is_behind_the_password(fleet: Fleet, port: in
         method = method_of(path)
         for login in (None, "anna:wrong", "anna:", ":", "pass"):
             assert ask(port, method, f"/{path}", login)[0] == 401, (path, login)
-    for path in ("metrics", "healthcheck", "fleet"):
+    for path in ("metrics", "healthcheck", "jobs"):
         assert ask(port, "GET", f"/{path}", LOGIN)[0] == 200
     assert ask(port, "GET", "/healthcheck", LOGIN)[1] == "OK"
     assert healthy(port)
@@ -123,7 +124,7 @@ def test_nothing_is_run_or_ended_through_it(fleet: Fleet, port: int) -> None:
 @pytest.mark.parametrize("port", [("127.0.0.1", "")], indirect=True)
 def test_without_a_password_it_only_shows(fleet: Fleet, port: int) -> None:
     """On the loopback address without a password its pages are there and its whole interface for programs is closed."""
-    assert ask(port, "GET", "/fleet")[0] == ask(port, "GET", "/workers")[0] == 200
+    assert ask(port, "GET", "/jobs")[0] == ask(port, "GET", "/workers")[0] == 200
     for path in endpoints():
         status, _ = ask(port, method_of(path), f"/{path}")
         assert status in (401, 403), path
