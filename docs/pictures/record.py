@@ -52,7 +52,7 @@ def flower() -> None:
         fleet.until_joined(2)
         shown.until_known(2)
         first = fleet.submit(RECIPES, "--count", "500", "--budget", "2")
-        second = fleet.submit("emotional_support", "--count", "300", "--model", MODEL, "--budget", "1")
+        second = fleet.submit("emotional_support", "--count", "300", "--model", MODEL, "--budget", "3")
         fleet.until(lambda: fleet.status(first).settled >= 260, "half of it is settled", 300)
         photograph(shown, "/jobs", DESK, 1260).save(HERE / "jobs.png", optimize=True)
         photograph(shown, f"/jobs/{first}", DESK, 1260, dark=True).save(HERE / "job-dark.png", optimize=True)

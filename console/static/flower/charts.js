@@ -124,7 +124,7 @@
     });
     const chart = new uPlot(
       {
-        width: figure.clientWidth, height: HEIGHT, padding: [8, plan.axes.length > 1 ? 0 : 18, 0, 0],
+        width: figure.clientWidth, height: HEIGHT, padding: [8, plan.axes.length > 1 ? 0 : 26, 0, 0],
         cursor: { sync: { key: sync }, drag: { x: false, y: false }, y: false, points: { size: 6 } },
         scales: { x: { time: true }, y: { range: (u, low, high) => [0, (high || 1) * 1.1] }, ...plan.scales },
         axes: [
