@@ -32,6 +32,12 @@ _START_SECONDS = 60.0
 _END_SECONDS = 20.0
 
 
+def end_in_order() -> None:
+    """However this command is ended, everything it started ends; in the background a shell has Ctrl-C ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 class RunFailed(Exception):
     """A system could not do its work; the message says why, in one line."""
 

@@ -26,7 +26,7 @@ from kombu import Queue
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import MODEL, Bench
+from benchmarks.bench import MODEL, Bench, end_in_order
 from benchmarks.scenarios import Scenario
 from benchmarks.systems.genfleet import prepare
 from config.models import Limits
@@ -43,6 +43,7 @@ _SCENARIO = Scenario(0, "enqueue", "concurrent", Limits(), Limits(), 0)
 
 def main() -> None:
     """Prints the figures."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=1_000_000)
     examples = parser.parse_args().examples

@@ -19,7 +19,7 @@ from typing import Any
 
 import redis
 
-from benchmarks.bench import Bench, RunFailed
+from benchmarks.bench import Bench, RunFailed, end_in_order
 from benchmarks.load import Case
 from benchmarks.measure import admissions
 from benchmarks.systems.base import Outcome
@@ -73,6 +73,7 @@ class Grown:
 
 def main() -> None:
     """Prints the figures."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--milliseconds", type=float, nargs="+", default=[0, 1, 20])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 
+from benchmarks.bench import end_in_order
 from benchmarks.load import Case, Cost, run
 from benchmarks.systems.genfleet import Genfleet
 from benchmarks.table import print_rows
@@ -19,6 +20,7 @@ IN_FLIGHT, SECONDS = 100, 1.0
 
 def main() -> None:
     """Prints the figures."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     rows: list[tuple[str, ...]] = [

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from urllib.error import URLError
 
 import typer
 
-from benchmarks.bench import ROOT, Bench
+from benchmarks.bench import ROOT, Bench, end_in_order
 from benchmarks.run import Run, measured, most_seconds
 from benchmarks.scenarios import LATENCY_SECONDS, SCENARIOS, Scenario, quick
 from benchmarks.systems.all import SYSTEMS
@@ -42,9 +41,7 @@ def main(
     gap: Annotated[bool, typer.Option("--gap", help="Show where the unused part of the limit went.")] = False,
 ) -> None:
     """How much of the provider's limit each system uses, and whether it keeps it."""
-    # However it is ended, everything it started ends; a shell has what it runs in the background ignore Ctrl-C.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    end_in_order()
     scenarios = _chosen(scenario, examples, small)
     systems = _named(system)
     pairs = [(one, each) for one in scenarios for each in systems]

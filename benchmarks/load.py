@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.bench import Bench, RunFailed
+from benchmarks.bench import Bench, RunFailed, end_in_order
 from benchmarks.measure import admissions
 from benchmarks.scenarios import Scenario
 from benchmarks.systems.bare_loop import BareLoop
@@ -89,8 +88,7 @@ def main(
     repeat: Annotated[int, typer.Option(help="Runs of each; the tables show their medians.", min=1)] = 1,
 ) -> None:
     """What an example costs, and how many calls in flight one machine holds."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    end_in_order()
     cases = [one for one in CASES if not case or one.name in case]
     if not cases:
         raise typer.BadParameter(f"there is no such case; there are {', '.join(one.name for one in CASES)}.")

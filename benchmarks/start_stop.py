@@ -24,7 +24,7 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import MODEL, Bench
+from benchmarks.bench import MODEL, Bench, end_in_order
 from benchmarks.scenarios import Scenario
 from benchmarks.systems.genfleet import Genfleet, prepare, write_rows
 from config.models import Limits
@@ -40,6 +40,7 @@ _MOST_SECONDS = 60.0
 
 def main() -> None:
     """Prints the figures."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5)
     repeat = parser.parse_args().repeat

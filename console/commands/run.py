@@ -37,6 +37,7 @@ from ledger.connection import fleet_broker
 from producers import submission
 from producers.collected import read as read_collected
 from producers.plan import SubmitError
+from workers.orphan import end_with_parent
 
 
 def register(app: typer.Typer) -> None:
@@ -169,6 +170,7 @@ def worker(
     if not able:
         raise SubmitError("no model's key is set, so this worker could take no task.")
     supervisor = Supervisor(redis, able, processes, concurrency)
+    end_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     log("worker_started", processes=processes, models=", ".join(able))
