@@ -42,7 +42,8 @@ def flow(facts: Sequence[Text], width: int) -> list[Text]:
     """Facts one after the other, in as many lines as they need; none is broken unless it alone is too long."""
     lines = []
     for places in flowed([fact.plain for fact in facts], width, _BETWEEN):
-        line = Text(_BETWEEN, "bright_black").join(facts[place] for place in places)
+        # Not a grey text that joins them: its grey would be that of the whole line.
+        line = Text.assemble((_BETWEEN, "bright_black")).join(facts[place] for place in places)
         if len(line) > width:
             line.truncate(max(1, width), overflow="ellipsis")
         lines.append(line)

@@ -71,7 +71,7 @@ def _model(model: ModelView, width: int) -> list[Text]:
     lines = [Text(), Text(shortened(model.name, width), "bold")]
     for one in model.gauges:
         binds = one.name == model.binds
-        line = Text(f"  {words.LIMITS[one.name]:<{_INDENT}}  ", "bright_black")
+        line = Text.assemble((f"  {words.LIMITS[one.name]:<{_INDENT}}  ", "bright_black"))
         if width >= NARROW:
             line.append_text(gauge(_GAUGE, one.share or 0.0, binds=binds))
             line.append("  ")

@@ -28,9 +28,9 @@ _WHOLE_SECONDS = 0.02
 _CELL, _LINE, _FONT, _MARGIN, _TITLE = 8.4, 20, 14, 20, 36
 _BACKGROUND, _TEXT = "#161b22", "#e6edf3"
 _COLOURS = {
-    "default": _TEXT, "black": "#484f58", "red": "#ff7b72", "green": "#56d364", "brown": "#e3b341",
+    "default": _TEXT, "black": "#7d8590", "red": "#ff7b72", "green": "#56d364", "brown": "#e3b341",
     "blue": "#79c0ff", "magenta": "#d2a8ff", "cyan": "#39c5cf", "white": "#b1bac4",
-    "brightblack": "#484f58", "brightgreen": "#7ee787", "brightcyan": "#56d4dd", "brightwhite": "#ffffff",
+    "brightblack": "#7d8590", "brightgreen": "#7ee787", "brightcyan": "#56d4dd", "brightwhite": "#ffffff",
 }  # fmt: skip
 #: Lines of a progress bar as parts of a cell (from, to): drawn, so that no font leaves gaps between them.
 _BARS = {"━": (0.0, 1.0), "╸": (0.0, 0.5), "╺": (0.5, 1.0)}

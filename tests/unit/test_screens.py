@@ -20,6 +20,7 @@ from console.screens.job import drawing
 from console.screens.jobs import ordered, table
 from console.screens.line import plain
 from console.screens.page import page
+from console.screens.parts import flow
 from console.screens.top import screen
 from ledger.budget import Books
 from ledger.status import Status
@@ -246,3 +247,13 @@ def test_the_fleet_in_one_screen() -> None:
 def test_a_fleet_without_workers_says_so() -> None:
     """With the command that brings one."""
     assert "No worker is alive: genfleet worker" in shown(screen(fleet(workers=0), 80))
+
+
+def test_facts_keep_their_own_colours_between_grey_dots() -> None:
+    """Only what stands between them is grey: a figure is to be read."""
+    (line,) = flow([Text("5 accepted"), Text("$1.00", "bold")], 40)
+    styles = [(line.plain[span.start : span.end], span.style) for span in line.spans]
+    assert line.style == ""
+    assert (" · ", "bright_black") in styles
+    assert ("$1.00", "bold") in styles
+    assert not [text for text, style in styles if style == "bright_black" and text != " · "]
