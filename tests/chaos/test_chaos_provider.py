@@ -112,18 +112,20 @@ def test_every_third_call_fails(chaos: Callable[..., Run], fault: Fault) -> None
 @pytest.mark.parametrize("fault", STOPS, ids=str)
 def test_every_third_call_stops_the_job(chaos: Callable[..., Run], fault: Fault) -> None:
     """Key and credit that come and go: each time the job rests with a note, and what was made stays made."""
-    with chaos(Shape(count=100, machines=1)) as run:
+    with chaos(Shape(count=60, machines=1)) as run:
         run.fleet.provider.control(faults={fault: 0.3})
-        run.go()
+        run.workers()
+        run.submit()
         times, deadline = 0, time.monotonic() + 240
         while run.state() != "complete":
             run.fleet.until(lambda: run.state() in ("stopped", "complete"), "the job is stopped or complete", 60)
             if run.state() == "stopped":
                 assert STOPS[fault] in stopped(run)
                 times += 1
-                resumed(run)
+                run.fleet.genfleet("resume", run.job)
             assert time.monotonic() < deadline
         run.note(f"stopped {times} times")
+        run.collector = run.collect()
         run.ends()
         assert not reasons(run)
 
