@@ -76,7 +76,9 @@ def test_the_broker_comes_back_empty(chaos: Callable[..., Run]) -> None:
     """
     with chaos() as run:
         run.go()
-        run.at(0.4)
+        run.at(0.2)
+        accepted = run.results / "accepted"
+        run.fleet.until(lambda: accepted.is_dir() and list(accepted.glob("part-*")), "some of it is collected")
         uncollected = run.last_of_ledger()
         run.broker.kill()
         run.broker.empty()
