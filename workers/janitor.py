@@ -40,25 +40,31 @@ class Janitor:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._missing: set[Unit] = set()
+        self._keeps_house = False
 
     def work(self, worker: str, waiting: list[Unit], *, silent: bool = False) -> None:
         """One round: beats this worker's heart, and sweeps and takes readings if no other worker does."""
         fleet.beat(self._redis, worker, waiting, silent=silent)
         # Set in every round, so that whoever keeps house notices that the broker takes no writes.
-        if (
+        self._keeps_house = bool(
             self._redis.set(keys.JANITOR, worker, nx=True, ex=_LOCK_SECONDS)
             or self._redis.get(keys.JANITOR) == worker.encode()
-        ):
+        )
+        if self._keeps_house:
             self._redis.expire(keys.JANITOR, _LOCK_SECONDS)
             self.sweep()
             history.record(self._redis)
 
-    def sweep(self) -> None:
-        """Ends the leases of the dead; enqueues again what is on a list but neither queued nor held by anyone."""
-        for worker in fleet.dead(self._redis):
+    def bury(self) -> None:
+        """Ends the leases of the dead, if this worker keeps house; between two rounds too, so that they wait less."""
+        for worker in fleet.dead(self._redis) if self._keeps_house else ():
             units = fleet.reap(self._redis, worker)
             log("worker_gone", worker=worker, count=len(units))
             enqueue_again(self._redis, units)
+
+    def sweep(self) -> None:
+        """Ends the leases of the dead; enqueues again what is on a list but neither queued nor held by anyone."""
+        self.bury()
         # A worker tells what it holds with its heartbeat, so an example is lost only if it is missing twice.
         missing = self._lost_messages()
         lost = missing & self._missing

@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -159,7 +160,10 @@ def _keep_house(consumer: Any) -> None:
             log("housekeeping_waits", why=passing(error) or type(error).__name__)
         except Exception as error:
             log("housekeeping_failed", error=type(error).__name__, where=where(error))
-        _awake.wait(fleet.HEARTBEAT_SECONDS)
+        if not _awake.wait(fleet.HEARTBEAT_SECONDS / 2):
+            with suppress(redis_py.RedisError):  # the next round says so
+                janitor.bury()
+            _awake.wait(fleet.HEARTBEAT_SECONDS / 2)
 
 
 def declare_limits() -> None:
