@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger import jobs, keys, limits
 from ledger.connection import Redis, clock
+from ledger.damaged import reading
 
 EVERY_SECONDS = 4.5
 """A little less than what lies between two heartbeats, which take the readings."""
@@ -140,11 +141,15 @@ def counters(redis: Redis, job: str, at: float) -> JobReading:
 def of_job(
     redis: Redis, job: str, since: float = 0.0, until: float | None = None, most: int | None = None
 ) -> list[JobReading]:
-    """The job's readings from `since` to `until` (seconds since 1970), the earliest first; of many, about `most`."""
-    return [
-        JobReading(at=_seconds(entry), **{name.decode(): int(value) for name, value in fields.items()})
-        for entry, fields in _entries(redis, keys.job(job, "history"), since, until, most)
-    ]
+    """The job's readings from `since` to `until` (seconds since 1970), the earliest first; of many, about `most`.
+
+    Raises Damaged.
+    """
+    with reading(f'the readings of job "{job}"'):
+        return [
+            JobReading(at=_seconds(entry), **{name.decode(): int(value) for name, value in fields.items()})
+            for entry, fields in _entries(redis, keys.job(job, "history"), since, until, most)
+        ]
 
 
 def _entries(redis: Redis, stream: str, since: float, until: float | None, most: int | None) -> list[Any]:
@@ -166,7 +171,15 @@ def _entries(redis: Redis, stream: str, since: float, until: float | None, most:
 def of_model(
     redis: Redis, model: str, since: float = 0.0, until: float | None = None, most: int | None = None
 ) -> list[ModelReading]:
-    """The model's readings from `since` to `until` (seconds since 1970), the earliest first; of many, about `most`."""
+    """The model's readings from `since` to `until` (seconds since 1970), the earliest first; of many, about `most`.
+
+    Raises Damaged.
+    """
+    with reading(f"the readings of {model}"):
+        return _of_model(redis, model, since, until, most)
+
+
+def _of_model(redis: Redis, model: str, since: float, until: float | None, most: int | None) -> list[ModelReading]:
     readings = []
     for entry, raw in _entries(redis, keys.history(model), since, until, most):
         fields = {name.decode(): float(value) for name, value in raw.items()}
