@@ -67,6 +67,9 @@ EVENTS: Mapping[str, Event] = {
     # Workers
     "model_not_taken": Event(WARNING, "{why}"),
     "limit_changed": Event(WARNING, "the fleet's limit for {model} is now {limit} requests/min"),
+    "worker_stopping": Event(
+        INFO, "told to stop: calls in flight have {seconds:.0f} s to end; told again, it stops at once"
+    ),
     "worker_useless": Event(ERROR, "this worker should be started again: {why}"),
     "housekeeping_failed": Event(ERROR, "housekeeping failed by {error} at {where}; it goes on"),
     "worker_ended": Event(WARNING, "worker {name} ended with {code}; a new one starts in {seconds:.0f} s"),

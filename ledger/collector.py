@@ -16,7 +16,7 @@ from ledger.trouble import passing
 
 BATCH = 5_000  # stream entries
 # A part file costs several waits for the disk, whatever is in it; results that trickle in are gathered this long.
-GATHER_SECONDS = 5.0
+GATHER_SECONDS = 2.0
 WAIT_SECONDS = 1.0  # between two tries while there is no broker, or no room on the disk
 
 

@@ -161,6 +161,7 @@ class Supervisor:
         living = [child for child in self._children if child.popen.poll() is None]
         for child in living:
             child.popen.send_signal(signal.SIGTERM)
+        log("worker_stopping", seconds=settings().grace_seconds)
         deadline = time.monotonic() + settings().grace_seconds + _AFTER_GRACE_SECONDS
         while any(child.popen.poll() is None for child in living):
             if self._killing.wait(0.05) or time.monotonic() > deadline:

@@ -26,6 +26,7 @@ from ledger.results import CollectedElsewhere
 from ledger.status import Status, status_of
 
 _LOOK_SECONDS = 0.5
+_IN_FLIGHT_SECONDS = 60.0
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +47,7 @@ def collect(
     """
     with ledger(_say) as redis, interrupts() as seen:
         collectors: dict[str, Collector] = {}
-        said = ""
+        said, until = "", 0.0
         try:
             while not seen.count:
                 try:
@@ -60,9 +61,13 @@ def collect(
                     time.sleep(WAIT_SECONDS)
                     continue
                 rest = all(reading.state in AT_REST for reading in readings)
-                if not taken and rest and not forever:
+                until = (until or time.monotonic() + _IN_FLIGHT_SECONDS) if rest else 0.0
+                # Calls that are in flight when a job comes to rest are paid for too. But who dies with one may have
+                # nobody left in the fleet to say so.
+                over = rest and (time.monotonic() > until or not any(reading.running for reading in readings))
+                if not taken and over and not forever:
                     break
-                if taken < BATCH and not (taken and rest):
+                if taken < BATCH and not (taken and over):
                     _gather(redis, seen)
         finally:
             for name, collector in collectors.items():

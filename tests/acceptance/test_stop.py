@@ -50,7 +50,7 @@ def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fle
     fleet.until_settled(job, 30)
     fleet.hold_calls(job, 20, 50.0)
     worker.send(signal.SIGTERM)
-    fleet.until(lambda: worker.out.count("Warm shutdown") == 2, "its processes have begun to stop")
+    fleet.until(lambda: "told to stop" in worker.err, "its processes have been told to stop")
     assert worker.end(seconds=30).code == 1
     fleet.until(lambda: fleet.billed("left_calls"), "the provider has seen its callers leave")
     fleet.provider.control(latency_seconds=0.1)
