@@ -9,7 +9,7 @@ TESTS_AT_ONCE ?= 4
 PARALLEL = --numprocesses $(TESTS_AT_ONCE) --dist loadgroup
 
 # Scenarios of `make chaos` at once: each is a whole fleet, whose seconds are shown.
-CHAOS_AT_ONCE ?= 2
+CHAOS_AT_ONCE ?= 4
 
 PEERS := curator litellm data_designer
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,19 +18,6 @@ from ledger.scripts import script_text
 from ledger.todo import facts_of
 
 _CONNECTIONS = 64
-
-
-def _noticing_ends(kind: Any) -> Any:
-    """The class of connections, with the end of one told as such by uvloop too, which calls it a RuntimeError."""
-
-    class Connection(kind):  # type: ignore[misc]
-        async def _send_packed_command(self, command: Iterable[bytes]) -> None:
-            try:
-                await super()._send_packed_command(command)
-            except RuntimeError:
-                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
-
-    return Connection
 
 
 @dataclass(frozen=True)
@@ -119,7 +103,6 @@ class Leases:
             max_connections=_CONNECTIONS,
             timeout=None,
         )
-        pool.connection_class = _noticing_ends(pool.connection_class)
         self._redis: Any = redis.asyncio.Redis.from_pool(pool)
         self._admit = self._redis.register_script(script_text("admit"))
         self._settle = self._redis.register_script(script_text("settle"))

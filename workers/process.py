@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 import threading
 import uuid
 from collections import Counter
@@ -29,11 +28,6 @@ from workers.generate import generate
 from workers.journal import Journal
 from workers.orphan import find_classes
 from workers.verdict import Verdict
-
-if sys.platform == "win32":
-    from asyncio import new_event_loop
-else:
-    from uvloop import new_event_loop
 
 _RELEASE_ROUNDS = 100  # of 10 ms: longer than the broker takes to answer
 
@@ -65,7 +59,7 @@ class Process:
         self._making: set[Future[Verdict | None]] = set()
         self._back: list[Unit] = []
         self._closed = False
-        self._loop = new_event_loop()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="genfleet", daemon=True)
         self._thread.start()
         self.clerk: Clerk = self._run(self._hired(url)).result()
