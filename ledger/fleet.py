@@ -60,6 +60,11 @@ def _units(text: bytes | None) -> list[Unit]:
     return []
 
 
+def heard(redis: Redis) -> bool:
+    """Whether any heart was heard lately; if none was, nobody can tell the dead from those that were cut off."""
+    return bool(redis.exists(keys.HEARD))
+
+
 def dead(redis: Redis) -> list[str]:
     """Workers that joined, have not left, and whose heartbeat has run out.
 

@@ -9,6 +9,7 @@ from ledger_bench import Bench
 from ledger import fleet, keys
 from ledger.fleet import DEAD_AFTER_SECONDS
 from ledger.leases import Drop, Grant
+from workers.janitor import Janitor
 
 
 def silent(bench: Bench, worker: str) -> None:
@@ -166,3 +167,18 @@ def test_after_a_silence_of_all_nobody_is_judged(bench: Bench) -> None:
     bench.redis.delete(keys.SILENCE)
     fleet.beat(bench.redis, "a", [])
     assert fleet.dead(bench.redis) == ["b"]
+
+
+def test_between_two_beats_nobody_is_buried_after_a_silence(bench: Bench) -> None:
+    """Whoever keeps house looks for the dead before it has beaten again itself: then it judges nobody."""
+    janitor = Janitor(bench.redis)
+    janitor.work("a", [])
+    fleet.beat(bench.redis, "b", [])
+    bench.redis.delete(keys.SILENCE)
+    bench.redis.delete(keys.worker("b"))
+    bench.redis.delete(keys.HEARD)
+    janitor.bury()
+    assert bench.redis.smembers(keys.WORKERS) == {b"a", b"b"}
+    bench.redis.set(keys.HEARD, "heard")
+    janitor.bury()
+    assert bench.redis.smembers(keys.WORKERS) == {b"a"}
