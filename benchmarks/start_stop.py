@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -90,9 +91,10 @@ def _worker_ready(bench: Bench, client: Redis) -> float:
 
 def _demo(bench: Bench) -> float:
     """Until an example of it is accepted. It has a broker of its own, which says in a file where it is."""
+    folder = Path(tempfile.mkdtemp(dir=bench.folder))
 
     def accepted() -> bool:
-        found = next(iter(Path(bench.folder, "demo").rglob("url")), None)
+        found = next(iter(folder.rglob("url")), None)
         if found is None or not (text := found.read_text()):
             return False
         try:
@@ -102,7 +104,7 @@ def _demo(bench: Bench) -> float:
             return False
 
     env = {name: value for name, value in bench.env.items() if name not in ("REDIS_URL", "OPENAI_BASE_URL")}
-    return _until(bench, ["-m", "console", "demo"], accepted, env | {"GENFLEET_DATA": str(bench.folder / "demo")})
+    return _until(bench, ["-m", "console", "demo"], accepted, env | {"GENFLEET_DATA": str(folder)})
 
 
 def _until(bench: Bench, command: list[str], condition: Callable[[], bool], env: dict[str, str] | None = None) -> float:

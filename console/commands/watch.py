@@ -14,8 +14,6 @@ from config import folders
 from console.broker import ledger
 from console.commands.options import AsJson, JobId
 from console.interrupts import interrupts
-from console.local import follow
-from console.progress import Progress
 from console.reading.job import JobReader
 from console.reading.next_step import next_steps
 from console.reading.watching import FIELDS, Watcher
@@ -24,7 +22,6 @@ from console.screens.page import page
 from console.summary import headline
 from console.tables import put
 from ledger import fleet, jobs
-from ledger.collector import Collector
 from ledger.connection import Redis
 from ledger.jobs import AT_REST
 from ledger.results import CollectedElsewhere
@@ -55,6 +52,11 @@ def watch(job: JobId = None, as_json: JsonLines = False, every: Every = None) ->
 
     Example: genfleet watch
     """
+    # With workers, producers and DuckDB behind them, of which `status` needs nothing.
+    from console.local import follow  # noqa: PLC0415
+    from console.progress import Progress  # noqa: PLC0415
+    from ledger.collector import Collector  # noqa: PLC0415
+
     with ledger() as redis, interrupts() as seen, contextlib.ExitStack() as stack:
         job = jobs.find(redis, job)
         try:
