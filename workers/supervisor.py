@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -89,14 +90,21 @@ class Supervisor:
             log_file.close()
         return Child(name, index, worker, popen, time.monotonic(), failures)
 
-    def run(self) -> int:
-        """Watches the workers until `stop`; then 0, or 1 where some had to be killed."""
+    def run(self, told: Callable[[], None] = lambda: None) -> int:
+        """Watches the workers until `stop`; then 0, or 1 where some had to be killed.
+
+        `told` is called once they have been told to stop.
+        """
         # In a thread of its own, which a broker that does not answer may hold up.
         threading.Thread(target=self._listen, name="hearts", daemon=True).start()
         while not self._stopping.wait(0.2):
             for place, child in enumerate(self._children):
                 self._children[place] = self._watched(child)
-        return self._ended()
+        living = [child for child in self._children if child.popen.poll() is None]
+        for child in living:
+            child.popen.send_signal(signal.SIGTERM)
+        told()
+        return self._ended(living)
 
     def _watched(self, child: Child) -> Child:
         code = child.popen.poll()
@@ -157,11 +165,7 @@ class Supervisor:
             self._killing.set()
         self._stopping.set()
 
-    def _ended(self) -> int:
-        living = [child for child in self._children if child.popen.poll() is None]
-        for child in living:
-            child.popen.send_signal(signal.SIGTERM)
-        log("worker_stopping", seconds=settings().grace_seconds)
+    def _ended(self, living: list[Child]) -> int:
         deadline = time.monotonic() + settings().grace_seconds + _AFTER_GRACE_SECONDS
         while any(child.popen.poll() is None for child in living):
             if self._killing.wait(0.05) or time.monotonic() > deadline:

@@ -174,4 +174,4 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     log("worker_started", processes=processes, models=", ".join(able))
-    sys.exit(supervisor.run())
+    sys.exit(supervisor.run(lambda: log("worker_stopping", seconds=settings().grace_seconds)))

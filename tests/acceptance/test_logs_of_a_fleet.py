@@ -82,7 +82,7 @@ def test_one_option_makes_one_command_and_its_children_log_so(fleet: Fleet) -> N
 
 
 def test_a_healthy_fleet_is_quiet(fleet: Fleet) -> None:
-    """From its start to its end a worker that meets no trouble says what it takes, and nothing else."""
+    """From its start to its end a worker that meets no trouble says what it takes and that it stops: nothing else."""
     worker = fleet.worker(2, 10)
     collector = fleet.start("collect", "--forever")
     fleet.until_joined(2)
@@ -91,5 +91,7 @@ def test_a_healthy_fleet_is_quiet(fleet: Fleet) -> None:
     fleet.until(lambda: not any(fleet.redis.xlen(name) for name in fleet.redis.keys("*:results")), "all is collected")
     said = worker.end()
     assert said.out == ""
-    assert [line for line in said.err.splitlines() if "worker processes take" not in line] == []
+    takes, stops = said.err.splitlines()
+    assert "worker processes take" in takes
+    assert "told to stop" in stops
     assert len(collector.end().err.splitlines()) == 3
