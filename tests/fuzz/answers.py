@@ -17,7 +17,7 @@ from config.output import Invalid, Output
 from config.recipe import Recipe
 from config.recipe_files import BUILT_IN, load
 from fuzz.records import RECIPE
-from fuzz.target import JSON, Target, corpus, damaged
+from fuzz.target import JSON, JSON_PIECES, Target, corpus, damaged
 from ledger.parts import Parts
 from workers.client import Answer, Client, read
 from workers.errors import Failure, decide
@@ -31,20 +31,9 @@ BODY: dict[str, Any] = {
     "usage": {"prompt_tokens": 30, "completion_tokens": 10, "cost": 0.001},
 }
 PIECES = [
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b'"',
-    b",",
-    b":",
-    b"null",
-    b"-1",
+    *JSON_PIECES,
     b"1e999",
-    b"NaN",
     b"\\ud800",
-    b"\xff",
-    b"\0",
     b"\n",
     b'"error": {"code": 429}',
     b'"error": "x"',

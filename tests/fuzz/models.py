@@ -15,29 +15,14 @@ from config.models import load_models
 from config.prices import FIELDS, Quoted, read_prices, write_prices
 from console.price_page import listed
 from console.refresh import PageError, _entries
-from fuzz.target import JSON, Target, corpus, damaged
+from fuzz.target import JSON, TOML_PIECES, Target, corpus, damaged
 
 PIECES = [
-    b"\n",
-    b'"',
-    b"'",
-    b"=",
-    b"[",
-    b"]",
-    b"{",
-    b"}",
-    b"\0",
-    b"\xff",
+    *TOML_PIECES,
     b"[models.x]\n",
     b'[providers."a b"]\n',
-    b"nan",
-    b"inf",
-    b"-1",
-    b"0",
     b"1e400",
-    b"99999999999999999999",
     b"true",
-    b"1979-05-27",
     b"price = ",
     b"limits = ",
     b"[models]\n",
@@ -48,7 +33,6 @@ PIECES = [
     b'"0.000001"',
     b'"2026-02-30"',
     b'{"models":',
-    b"[" * 500,
 ]
 
 

@@ -15,7 +15,7 @@ from config.errors import UserError
 from config.models import model
 from config.recipe import Recipe
 from config.recipe_check import output_problems
-from fuzz.target import JSON, Target, corpus, damaged
+from fuzz.target import JSON, JSON_PIECES, Target, corpus, damaged
 from ledger import budget, fleet, history, jobs, keys, latest, learned, limits, todo
 from ledger.damaged import Damaged, amount, job_name, whole
 from ledger.jobs import Spec, spec_of
@@ -39,23 +39,12 @@ RECIPE = Recipe.model_validate(
 SPEC = Spec(recipes=(RECIPE,), model=MODEL, total=3, seed=0)
 ITEM = Item(unit=0, recipe=0, first=0, count=1, fraction=0.0, variables={"n": "1"}, prompt_bytes=300)
 PIECES = [
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b'"',
-    b",",
-    b":",
+    *JSON_PIECES,
     b" ",
-    b"null",
     b"true",
-    b"-1",
     b"0",
     b"1e999",
-    b"NaN",
     b"\\ud800",
-    b"\xff",
-    b"\0",
     b'"os:system"',
     b'"output":',
     b'"recipes":[]',

@@ -16,6 +16,27 @@ from hypothesis import strategies as st
 CORPUS = Path(__file__).with_name("corpus")
 #: Seconds for one input: none of them needs a tenth of it.
 MOST_SECONDS = 10.0
+#: What may go into any JSON to damage it, and what into any TOML.
+JSON_PIECES = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"null", b"-1", b"NaN", b"\xff", b"\0"]
+TOML_PIECES = [
+    b"\n",
+    b'"',
+    b"'",
+    b"=",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b"\0",
+    b"\xff",
+    b"nan",
+    b"inf",
+    b"-1",
+    b"0",
+    b"99999999999999999999",
+    b"1979-05-27",
+    b"[" * 500,
+]
 
 
 class Hung(Exception):
