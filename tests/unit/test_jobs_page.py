@@ -44,12 +44,12 @@ def test_the_tab_is_the_first_of_the_installed_flowers() -> None:
 
 
 def test_our_pages_are_inside_flowers_frame() -> None:
-    """Each of our templates extends Flower's own base, of which no copy is ours."""
+    """Our pages share one frame, which extends Flower's own base, of which no copy is ours."""
     own = {path.name for path in TEMPLATES.iterdir()}
-    assert own == {"jobs.html", "job.html", "card.html", "tab.html", "tasks_more.html"}
+    assert own == {"frame.html", "jobs.html", "job.html", "card.html", "live.html", "tab.html", "tasks_more.html"}
     assert not own & {path.name for path in (TEMPLATES / flower.__path__[0] / "templates").iterdir()}
-    for name in ("jobs.html", "job.html"):
-        assert (TEMPLATES / name).read_text("utf-8").startswith('{% extends "base.html" %}')
+    for name, base in (("frame.html", "base.html"), ("jobs.html", "frame.html"), ("job.html", "frame.html")):
+        assert (TEMPLATES / name).read_text("utf-8").startswith(f'{{% extends "{base}" %}}')
 
 
 def test_flowers_list_of_tasks_is_its_own_with_a_little_more() -> None:
