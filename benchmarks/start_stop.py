@@ -148,7 +148,7 @@ def _stop(console: Console, bench: Bench, client: Redis) -> None:
     status, bill = status_of(client, job), bench.bill()
     console.print(
         f"\nSIGTERM with {flying} calls of {_SCENARIO.latency_seconds:g} s in flight: the last was answered after "
-        f"{answered:.1f} s, every process gone after {took:.1f} s; exit code {code}, {left} workers left in the ledger\n"
+        f"{answered:.1f} s, every process gone after {took:.1f} s; exit code {code}, {left} workers left behind.\n"
         f"Then the job went on: {status.accepted + status.rejected:,} of {_EXAMPLES:,} examples settled, "
         f"{bill['billed_calls'] - _EXAMPLES:,} calls paid for twice."
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from config.errors import RecipeError, reason
 from config.frozen import Frozen
 from config.models import Model, model
-from config.output import Output
 from config.templates import template
+
+if TYPE_CHECKING:
+    from config.output import Output
 
 #: Names that every prompt may use besides its row's columns and its axes.
 GIVEN = frozenset({"items"})
@@ -124,6 +126,9 @@ class Recipe(Frozen):
     @cached_property
     def checked_output(self) -> Output:
         """The output's schema and checks. Raises RecipeError where its class cannot be imported."""
+        # Imported here: a library of schemas, which commands that only read the ledger need not wait for.
+        from config.output import Output  # noqa: PLC0415
+
         return Output.load(self.output, self.name)
 
     def render(self, variables: dict[str, Any], items: int) -> str:

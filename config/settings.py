@@ -131,6 +131,12 @@ def choose_log_format(form: Literal["plain", "json"]) -> None:
     settings.cache_clear()
 
 
+def use_broker(url: str) -> None:
+    """Makes this process, and those it starts, use the broker at `url`."""
+    os.environ["REDIS_URL"] = url
+    settings.cache_clear()
+
+
 def api_key(variable: str) -> str | None:
     """The API key in `variable`, from the process or `.env`; None where it is not set or empty.
 

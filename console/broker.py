@@ -17,10 +17,9 @@ import redis
 from config import folders
 from config.logs import say
 from config.private import private_folder
-from config.settings import settings
+from config.settings import settings, use_broker
 from console.services import START_SECONDS, Service, ServiceError
 from ledger.connection import Redis, connect, wait_for
-from workers.app import use_broker
 from workers.orphan import end_with_parent, orphaned
 
 #: Files in a broker's folder: who keeps it holds the first, who uses it shares the second, the third says where it is.

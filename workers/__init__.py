@@ -3,6 +3,15 @@
 `celery -A workers worker` finds the app here.
 """
 
-from workers.app import app as celery
+from __future__ import annotations
 
-__all__ = ["celery"]
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    # Only where it is asked for: Celery takes as long to import as all else that a command needs.
+    if name == "celery":
+        from workers.app import app  # noqa: PLC0415
+
+        return app
+    raise AttributeError(name)

@@ -5,7 +5,6 @@ Cheap to import: producers use it to enqueue. What a worker does is imported whe
 
 from __future__ import annotations
 
-import os
 import warnings
 from ssl import CERT_REQUIRED
 from typing import Any
@@ -35,15 +34,6 @@ def job_queue(model: str, job: str) -> str:
     return f"{task_name(model)}:{job}"
 
 
-def use_broker(url: str) -> None:
-    """Makes this process, and those it starts, use the broker at `url`."""
-    os.environ["REDIS_URL"] = url
-    settings.cache_clear()
-    app.conf.broker_url = url
-    app.conf.broker_read_url = app.conf.broker_write_url = url
-    app.conf.broker_use_ssl = tls(url)
-
-
 def tls(url: str) -> dict[str, Any] | bool:
     """How to check the broker's certificate: kombu, if it is not told, does not check it at all."""
     if not url.startswith("rediss://"):
@@ -58,9 +48,20 @@ def rate_limit(model: Model) -> str | None:
     return None if rpm is None else f"{rpm:g}/m"
 
 
+class App(Celery):
+    """Celery's, whose producers connect to the broker that the settings name by then.
+
+    An embedded broker is started after this module was imported.
+    """
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        """As Celery's."""
+        return super().connection_for_write(url or settings().redis_url, **options)
+
+
 _URL = settings().redis_url or "redis://127.0.0.1:6379/0"
 
-app = Celery(
+app = App(
     "genfleet",
     broker=_URL,
     amqp="workers.transport:AMQP",

@@ -20,7 +20,7 @@ from config import folders
 from config.models import models
 from config.money import NANO
 from config.private import private_folder
-from config.settings import settings
+from config.settings import settings, use_broker
 from console.broker import broker
 from console.export import export
 from console.flower import flower
@@ -33,7 +33,6 @@ from ledger import jobs
 from ledger.connection import connect
 from ledger.status import Status, status_of
 from producers.plan import plan
-from workers.app import use_broker
 
 _MODEL = "anthropic/claude-haiku-4.5"
 _RECIPES = "chat,quiz,cloze,reasoning,function_calling,formulas,emotional_support"

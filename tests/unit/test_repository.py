@@ -18,7 +18,6 @@ PACKAGES = ("config", "ledger", "workers", "producers", "console")
 #: Modules besides config/settings.py that touch the environment, and why.
 READS_THE_ENVIRONMENT = {
     "workers/orphan.py": "passes the parent's process id to a child, which no person sets",
-    "workers/app.py": "makes processes that it starts use the embedded broker",
     "workers/runtime.py": "takes the name that the supervisor gave this process",
     "console/flower.py": "hands Flower its password, which must not stand in its arguments",
     "console/commands/demo.py": "points the demo's processes at the simulated provider",
