@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import redis
 from browser import Browser
@@ -31,6 +33,18 @@ def fleet_of_its_own(folder: Path) -> Iterator[Fleet]:
         url = f"redis://127.0.0.1:{server.port}/0"
         with redis.Redis.from_url(url) as client, Fleet(folder, url, client) as fleet:
             yield fleet
+
+
+def page_status(url: str) -> int:
+    """The status that a page is answered with; 0 where nobody answers."""
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
 
 
 class Shown:

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 import redis
 from fleet_bench import MODEL, QUEUE, Fleet
+from flower_looks import page_status
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
@@ -131,7 +131,7 @@ def test_the_rights_of_each_role_suffice(broker: int, tmp_path: Path) -> None:
         assert len(fleet.parts(job, "accepted")) == fleet.status(job).accepted
         shown = [f"jobs/{job}{part}" for part in ("", "/now", "/series", "/examples")]
         for page in ("", "workers", "tasks", "broker", "metrics", "jobs", "jobs/data", *shown):
-            fleet.until(lambda: _page(f"http://127.0.0.1:{port}/{page}") == 200, f"Flower shows /{page}")  # noqa: B023
+            fleet.until(lambda: page_status(f"http://127.0.0.1:{port}/{page}") == 200, f"Flower shows /{page}")  # noqa: B023
         fleet.until(lambda: job in _text(f"http://127.0.0.1:{port}/jobs/data"), "the jobs' tab shows the job")
         cancelled = fleet.genfleet("submit", "small", "--count", "40", "--seed", "2", **as_role["producer"]).out.strip()
         fleet.genfleet("cancel", cancelled, **as_role["producer"])
@@ -153,17 +153,6 @@ def test_the_rights_of_each_role_suffice(broker: int, tmp_path: Path) -> None:
 
 #: What `genfleet check` looks at, and does without.
 INSPECTED = {("worker", "info")}
-
-
-def _page(address: str) -> int:
-    try:
-        with urlopen(address, timeout=5) as answer:
-            return int(answer.status)
-    except HTTPError as error:
-        error.close()
-        return error.code
-    except OSError:
-        return 0
 
 
 def _text(address: str) -> str:

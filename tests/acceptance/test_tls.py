@@ -7,12 +7,11 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 import redis
 from fleet_bench import Fleet
+from flower_looks import page_status
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
@@ -104,7 +103,7 @@ def test_a_fleet_over_tls(broker: Broker, tmp_path: Path) -> None:
         assert len(fleet.parts(job, "accepted")) == 100
         assert "pong" in fleet.celery("inspect", "ping").wait().out
         for page in ("fleet", "workers", "broker"):
-            fleet.until(lambda: _status(f"http://127.0.0.1:{port}/{page}") == 200, f"Flower shows {page}")  # noqa: B023
+            fleet.until(lambda: page_status(f"http://127.0.0.1:{port}/{page}") == 200, f"Flower shows {page}")  # noqa: B023
         assert "does not answer" not in "".join(command.err for command in fleet.commands)
         # As for the name of the certificate's owner: localhost is not in it.
         for url in (broker.url("localhost", f"?ssl_ca_certs={broker.authority}"), broker.url()):
@@ -128,14 +127,3 @@ def test_no_part_of_a_fleet_talks_to_an_impostor(broker: Broker, tmp_path: Path)
             assert "certificate verify failed" in done.out + done.err
             assert PASSWORD not in done.out + done.err
         assert int(client.info("stats")["total_commands_processed"]) - before == mine
-
-
-def _status(url: str) -> int:
-    try:
-        with urlopen(url, timeout=5) as answer:
-            return int(answer.status)
-    except HTTPError as error:
-        error.close()
-        return error.code
-    except OSError:
-        return 0
