@@ -40,13 +40,7 @@ name = "small"
 description = "One question"
 model = "{model}"
 prompt = "Scrivi la domanda numero {{{{ numero }}}} sul tema {{{{ tema }}}}."
-
-[output]
-type = "object"
-properties = {{ question = {{ type = "string" }}, answer = {{ type = "string" }} }}
-required = ["question", "answer"]
-additionalProperties = false
-
+{output}
 [sampling]
 max_tokens = 400
 
@@ -61,6 +55,19 @@ timeout_seconds = {timeout}
 user = "{{{{ question }}}}"
 assistant = "{{{{ answer }}}}"
 """
+_OUTPUT = """
+[output]
+type = "object"
+properties = { question = { type = "string" }, answer = { type = "string" } }
+required = ["question", "answer"]
+additionalProperties = false
+"""
+
+
+def small_recipe(model: str = MODEL, timeout: float = 60, output: str = _OUTPUT) -> str:
+    """The recipe "small", which asks for a question on every pair of fifty numbers; `output` is a line or a table."""
+    numbers = ", ".join(map(str, range(1, 51)))
+    return _RECIPE.format(model=model, output=output, numbers=numbers, timeout=timeout)
 
 
 def small_answer(name: str, schema: dict[str, Any] | None, messages: list[dict[str, Any]], rng: random.Random) -> str:
@@ -209,8 +216,7 @@ class Fleet:
 
     def recipe(self, timeout: float = 60, model: str = MODEL, name: str = "small", more: str = "") -> None:
         """Writes the user's recipe into the recipes' folder."""
-        text = _RECIPE.format(model=model, numbers=", ".join(map(str, range(1, 51))), timeout=timeout)
-        text = text.replace('name = "small"', f'name = "{name}"')
+        text = small_recipe(model, timeout).replace('name = "small"', f'name = "{name}"')
         (self.folder / "recipes" / f"{name}.toml").write_text(text + more)
 
     def provide(self, answer: Any = small_answer, **settings: Any) -> None:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from census import Census, Disk, Ledger, take
-from fleet_bench import MODEL, Command, Fleet, environment_of
+from fleet_bench import MODEL, Command, Fleet, environment_of, small_recipe
 from link import Link
 from own_broker import Broker
 from provider_looks import in_flight
@@ -25,25 +25,6 @@ from console.provider.request import parse
 from ledger import keys
 from ledger.connection import clock
 
-_RECIPE = """
-name = "small"
-model = "{model}"
-prompt = "Scrivi la domanda numero {{{{ numero }}}} sul tema {{{{ tema }}}}."
-{output}
-[sampling]
-max_tokens = 400
-
-[axes]
-numero = [{numbers}]
-tema = [{numbers}]
-
-[call]
-timeout_seconds = {timeout}
-
-[chat]
-user = "{{{{ question }}}}"
-assistant = "{{{{ answer }}}}"
-"""
 _PLAIN = """
 [output]
 type = "object"
@@ -129,11 +110,10 @@ class Run:
 
     # What a scenario starts.
 
-    def recipe(self, output: str = _PLAIN, name: str = "small") -> None:
+    def recipe(self, output: str = _PLAIN) -> None:
         """Writes the recipe; `output` is its output line or table."""
-        numbers = ", ".join(map(str, range(1, 51)))
-        text = _RECIPE.format(model=MODEL, output=output, numbers=numbers, timeout=self.shape.timeout)
-        (self.folder / "recipes" / f"{name}.toml").write_text(text)
+        text = small_recipe(timeout=self.shape.timeout, output=output)
+        (self.folder / "recipes" / "small.toml").write_text(text)
 
     def workers(self, machines: int | None = None, *, linked: bool = False, **env: str) -> list[Machine]:
         """Starts worker commands, each with a disk of its own, and waits until all of them take tasks."""

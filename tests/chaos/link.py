@@ -9,6 +9,8 @@ import struct
 import threading
 from concurrent.futures import Future
 
+from console.services import free_port
+
 _BLOCK = 65_536
 
 
@@ -24,9 +26,7 @@ class Link:
         self._writers: set[asyncio.StreamWriter] = set()
         self._relays: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.restore()
 
     @property

