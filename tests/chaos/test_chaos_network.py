@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import pytest
+from cable import Cable
+from census import Census
 from chaos_run import Run, Shape
 from fleet_bench import MODEL
 from namespaces import Site, not_permitted
@@ -127,15 +129,21 @@ def test_the_whole_fleet_is_back_in_ten_seconds(chaos: Callable[..., Run]) -> No
         assert back_at_speed(run, cut, back) <= 10
 
 
+def ends_over(run: Run, spoil: Callable[[Cable], None]) -> Census:
+    """A whole job of machines whose cables to the broker are all spoilt alike."""
+    with Site(run) as site:
+        site.start(run.shape.machines)
+        for cable in site.to_broker:
+            spoil(cable)
+        run.begin()
+        return run.ends(240)
+
+
 @needs_namespaces
 def test_a_slow_way_to_the_broker(chaos: Callable[..., Run]) -> None:
     """200 ms there and back to the broker cost speed and nothing else."""
-    with chaos() as run, Site(run) as site:
-        site.start(run.shape.machines)
-        for cable in site.to_broker:
-            cable.slow(0.1)
-        run.begin()
-        census = run.ends(240)
+    with chaos() as run:
+        census = ends_over(run, lambda cable: cable.slow(0.1))
         assert not census.paid_twice
         assert not census.ledger.unknown_each
 
@@ -143,13 +151,8 @@ def test_a_slow_way_to_the_broker(chaos: Callable[..., Run]) -> None:
 @needs_namespaces
 def test_a_way_to_the_broker_that_loses_packets(chaos: Callable[..., Run]) -> None:
     """Of twenty packets to or from the broker one is lost: TCP sends it again, and no worker is taken for dead."""
-    with chaos() as run, Site(run) as site:
-        site.start(run.shape.machines)
-        for cable in site.to_broker:
-            cable.lose(0.05)
-        run.begin()
-        census = run.ends(240)
-        assert not census.paid_twice
+    with chaos() as run:
+        assert not ends_over(run, lambda cable: cable.lose(0.05)).paid_twice
 
 
 @needs_namespaces
