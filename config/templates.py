@@ -7,93 +7,14 @@ ever, or asks for a text of gigabytes, must be refused within a moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, meta, nodes
-from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-#: What a template may make in all, in characters; each turn of a loop and each call counts as some.
-_MOST = 64 * 2**20
-_TURN = 500
-#: No width, precision or repetition in a call needs more.
-_MOST_NUMBER = 10_000
-_MOST_BITS = 10_000
-_WIDE = re.compile(r"\d{5,}")
-
-_made: ContextVar[int] = ContextVar("made", default=0)
-
-
-def _take(amount: int) -> None:
-    made = _made.get() + amount
-    if made > _MOST:
-        raise SecurityError("it makes too much text, or loops too often")
-    _made.set(made)
-
-
-def _size(value: Any) -> int:
-    return len(value) if isinstance(value, str | bytes | list | tuple | dict) else 0
-
-
-def _check_numbers(values: Any) -> None:
-    if any(isinstance(value, int) and abs(value) > _MOST_NUMBER for value in values):
-        raise SecurityError(f"a number in a call is above {_MOST_NUMBER:,}")
-
-
-def _check_format(text: Any, values: Any) -> None:
-    """A width may stand in the text, or come with the values."""
-    if isinstance(text, str | bytes):
-        shown = text.decode("latin-1") if isinstance(text, bytes) else text
-        given = values.values() if isinstance(values, Mapping) else values if isinstance(values, tuple) else (values,)
-        if _WIDE.search(shown):
-            raise SecurityError(f"a width is above {_MOST_NUMBER:,}")
-        if "*" in shown or "{" in shown:
-            _check_numbers(given)
-        _take(sum(map(_size, given)) * max(1, shown.count("%") + shown.count("{")))
-
-
-#: What multiplies texts: by name, the most characters that it may make of a text and its arguments.
-_GROWTH: dict[str, Callable[..., int]] = {
-    "replace": lambda text, old="", new="", *_: (text.count(old) if old else len(text) + 1) * len(new),
-    "join": lambda text, *given: sum(len(text) + len(str(one)) for of in given for one in of),
-    "expandtabs": lambda text, size=8, *_: text.count("\t") * size,
-    "indent": lambda text, width=4, *_: (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)),
-    "wordwrap": lambda text, *given: len(text) * max(1, *(len(one) for one in given if isinstance(one, str)), 1),
-}
-
-
-def _check_call(name: str, text: Any, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-    values = (*given, *named.values())
-    _check_numbers(values)
-    if name in ("format", "format_map"):
-        _check_format(text, values)
-    elif isinstance(text, str) and name in _GROWTH:
-        try:
-            grown = _GROWTH[name](text, *values)
-        except TypeError:
-            return  # the call itself says so
-        _take(grown)
-
-
-def _bounded(name: str, do: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(do)
-    def filtered(*given: Any, **named: Any) -> Any:
-        # Some filters are given the environment, or what they are evaluated in, first.
-        first = 1 if hasattr(do, "jinja_pass_arg") else 0
-        value, more = given[first], given[first + 1 :]
-        if name == "join":
-            value, more = str(more[0]) if more else str(named.get("d", "")), (list(value),)
-            given = (*given[:first], more[0], *given[first + 1 :])
-        _check_call(name, value, more, named if name != "join" else {})
-        made = do(*given, **named)
-        _take(_size(made) + _TURN)
-        return made
-
-    return filtered
+from config import template_bounds as bounds
 
 
 class _Counted(NodeTransformer):
@@ -130,7 +51,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False, optimized=False)
-        self.filters = {name: _bounded(name, do) for name, do in self.filters.items()}
+        self.filters = {name: bounds.bounded(name, do) for name, do in self.filters.items()}
         del self.globals["lipsum"]
 
     def _generate(self, source: nodes.Template, *given: Any, **named: Any) -> str:
@@ -139,23 +60,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """As the sandbox's, where the result is bounded."""
-        numbers = isinstance(left, int) and isinstance(right, int)
-        if operator == "%" and isinstance(left, str | bytes):
-            _check_format(left, right)
-        elif operator == "**" and numbers and left.bit_length() * right > _MOST_BITS:
-            raise SecurityError("a power is too large")
-        elif operator == "*":
-            if numbers and left.bit_length() + right.bit_length() > _MOST_BITS:
-                raise SecurityError("a product is too large")
-            _take(
-                max(
-                    _size(left) * right if isinstance(right, int) else 0,
-                    _size(right) * left if isinstance(left, int) else 0,
-                    0,
-                )
-            )
-        else:
-            _take(_size(left) + _size(right))
+        bounds.check_operation(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Any, __obj: Any, *given: Any, **named: Any) -> Any:  # noqa: N805  names of arguments are the template's
@@ -164,30 +69,30 @@ class _Environment(ImmutableSandboxedEnvironment):
             return __obj(*given)
         whose = getattr(__obj, "__self__", getattr(getattr(__obj, "__wrapped__", None), "__self__", None))
         if isinstance(whose, str | bytes | int | float):
-            _check_call(getattr(__obj, "__name__", ""), whose, given, named)
+            bounds.check_call(getattr(__obj, "__name__", ""), whose, given, named)
         made = super().call(__context, __obj, *given, **named)
-        _take(_size(made) + _TURN)
+        bounds.called(made)
         return made
 
     def turn(self) -> None:
         """A loop or a macro begins its body."""
-        _take(_TURN)
+        bounds.turn()
 
     def printed(self, value: Any) -> Any:
         """The value, which is a part of the text."""
-        _take(_size(value))
+        bounds.put(value)
         return value
 
     def joined(self, *values: Any) -> str:
         """The values as one text."""
-        _take(sum(map(_size, values)))
+        bounds.put(*values)
         return "".join(map(str, values))
 
 
 class _Bounded(Template):
     def render(self, *given: Any, **named: Any) -> str:
         """As Jinja's; raises SecurityError where the template makes too much."""
-        _made.set(0)
+        bounds.begin()
         return super().render(*given, **named)
 
 

@@ -34,6 +34,8 @@ BOMBS = [
     "{% set a = 'x' * 9999 %}{{ a.join(a) }}",
     "{% set a = 'x' * 9999 %}{{ a|join(a) }}",
     "{% set a = 'x ' * 99999 %}{{ a|wordwrap(1, wrapstring=a) }}",
+    "{% set a = '\\n' * 9999 %}{{ a|indent(9999, blank=true) }}",
+    "{% set a = '\\t' * 9999999 %}{{ a.expandtabs(9999) }}",
 ]
 
 
