@@ -45,6 +45,11 @@ EVENTS: Mapping[str, Event] = {
     "worker_started": Event(INFO, "{processes} worker processes take {models}"),
     "job_collected": Event(INFO, "{job}: {accepted} accepted, {rejected} rejected in {folder}"),
     "job_enqueuing": Event(INFO, "{sent:,} of {units:,} tasks enqueued"),
+    "job_progress": Event(
+        INFO,
+        "{job} is {state}: {accepted:,} accepted, {rejected:,} rejected of {total:,}, {running:,} in flight, "
+        "{per_minute:,.0f}/min, {cost_usd:,.4f} USD",
+    ),
     "command_failed": Event(ERROR, "{why}"),
     "crashed": Event(ERROR, "ended by {error}, a mistake of ours, at {where}"),
     # The broker

@@ -70,6 +70,14 @@ def say(event: str, **fields: Any) -> None:
         print(EVENTS[event].sentence(fields), flush=True)
 
 
+def tell(text: str) -> None:
+    """A sentence for whoever started the command, on standard error: as it is for people, an event for a machine."""
+    if as_json():
+        log("notice", text=text)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
 def configure(level: int | None = None, file: str | None = None) -> None:
     """Makes this process log in the form that GENFLEET_LOG_FORMAT names.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from config.logs import log
+from config.logs import log, tell
 from console.estimate_text import lines
 from ledger import fleet
 from ledger.connection import Redis
@@ -30,7 +29,7 @@ def planned_job(
     """
     planned = plan(recipe, count=count, rows=rows, model_id=model_id, seed=seed, skip_bad_rows=skip_bad_rows)
     if planned.bad_rows:
-        print(f"{planned.bad_rows} rows cannot be used: they and the reasons are in {skip_bad_rows}.", file=sys.stderr)
+        tell(f"{planned.bad_rows} rows cannot be used: they and the reasons are in {skip_bad_rows}.")
     return planned
 
 

@@ -1,4 +1,4 @@
-"""How far a job is, as it goes: a live display in a terminal, plain lines or JSON where there is none."""
+"""How far a job is, as it goes: a live display in a terminal; lines for people or for machines where there is none."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from rich.live import Live
 from rich.status import Status as Spinner
 from rich.text import Text
 
+from config import logs
+from config.logs import log, tell
 from console.reading.watching import Watched, as_json
 from console.reading.words import dollars, span
 from console.screens.job import drawing
-from console.screens.line import plain
+from console.screens.line import log_reading, plain
 from ledger.jobs import AT_REST
 
 __all__ = ["Progress", "dollars", "span"]
@@ -51,8 +53,8 @@ class Progress:
         self._console = Console(stderr=True)
         self._every = every
         self._json = json_lines
-        self.is_live = self._console.is_terminal and not json_lines
-        """Whether there is a terminal to draw in."""
+        self.is_live = self._console.is_terminal and not json_lines and not logs.as_json()
+        """Whether there is a terminal to draw in, and a person before it."""
         self.starting = False
         """Whether workers are on their way where there are none."""
         self._live: Live | None = None
@@ -93,7 +95,7 @@ class Progress:
                 self._messages.append(message)
                 self._console.print(message, highlight=False, markup=False)
             else:
-                print(message, file=sys.stderr, flush=True)
+                tell(message)
 
     def wait(self, message: str) -> None:
         """What is waited for before there is a job to show; in a terminal the job then takes its place."""
@@ -123,7 +125,11 @@ class Progress:
         """The broker does not answer, for a reason of that name: what is shown grows old until it does."""
         with self._lock:
             if self._away is None and not self.is_live:
-                self.say(f"The broker does not answer ({error}): trying again until it does.")
+                why = f"the broker does not answer ({error}): trying again until it does."
+                if logs.as_json():
+                    log("broker_awaited", why=why)
+                else:
+                    tell(why[0].upper() + why[1:])
             self._away = error
 
     def _say_back(self) -> None:
@@ -141,7 +147,10 @@ class Progress:
             return
         line = plain(watched, self.starting)
         if again or line != self._line:
-            self.say(line)
+            if logs.as_json():
+                log_reading(watched.job)
+            else:
+                tell(line)
         self._line = line
 
     # The display, drawn by a thread of its own: it goes on while the broker is waited for.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from config import folders
+from config.logs import tell
 from console.progress import dollars, span
 from ledger.status import Status
 
@@ -37,4 +37,5 @@ def summary(status: Status, to: Path | None, written: int | None) -> None:
             lines.append(f"Stopped: {status.note}")
         case _:
             lines.append(f"Not complete ({status.state}): run the same command again to go on.")
-    print("\n".join(lines), file=sys.stderr)
+    for line in lines:
+        tell(line)

@@ -16,12 +16,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from config import folders
+from config import folders, logs
+from config.logs import tell
 from config.models import models
 from config.money import NANO
 from config.private import private_folder
 from config.settings import settings, use_broker
 from console.broker import broker
+from console.commands.options import LogFormat
 from console.export import export
 from console.flower import flower
 from console.interrupts import interrupts
@@ -51,6 +53,7 @@ def demo(
     count: Annotated[int, typer.Option("--count", "-n", help="Examples to make.", min=1)] = 210,
     keep: Annotated[bool, typer.Option("--keep", help="Leave Flower and the fleet up until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", help="By default another one each time.")] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Makes a dataset with no key and no server: embedded broker, simulated provider, two workers, Flower.
 
@@ -114,12 +117,8 @@ def _bill(root: str) -> int:
 
 
 def _report(status: Status, to: Path, written: int, bill: int) -> None:
-    console = Console(highlight=False)
-    console.print("\nThree of its examples, shortened:")
-    with to.open(encoding="utf-8") as dataset:
-        for example in map(json.loads, islice(dataset, 3)):
-            console.print("", preview(example["recipe"], example["output"], console.width), sep="\n")
-    console.print()
+    if not logs.as_json():
+        _show(to)
     equal = "equal" if bill == status.cost_nano_usd else "NOT EQUAL"
     seconds = status.seconds or 1.0
     _fact("Dataset", f"{to} ({written} examples; {status.rejected} rejected)")
@@ -127,7 +126,19 @@ def _report(status: Status, to: Path, written: int, bill: int) -> None:
     _fact("Throughput", f"{status.settled / seconds:.1f} examples/s over {span(seconds)}")
 
 
+def _show(to: Path) -> None:
+    console = Console(highlight=False)
+    console.print("\nThree of its examples, shortened:")
+    with to.open(encoding="utf-8") as dataset:
+        for example in map(json.loads, islice(dataset, 3)):
+            console.print("", preview(example["recipe"], example["output"], console.width), sep="\n")
+    console.print()
+
+
 def _fact(name: str, value: str) -> None:
+    if logs.as_json():
+        tell(f"{name}: {value}")
+        return
     # Never wrapped: paths and addresses are there to be copied.
     Console(highlight=False).print(Text.assemble((f"{name:<10}  ", "cyan"), value), soft_wrap=True)
     sys.stdout.flush()

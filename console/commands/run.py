@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from config import folders
-from config.logs import log
+from config.logs import log, tell
 from config.models import model, models
 from config.settings import missing_key, settings
 from console.before_start import capacity_here, planned_job, say_before
@@ -61,6 +61,7 @@ def run(
     skip_bad_rows: SkipBadRows = None,
     as_json: AsJson = False,
     every: Every = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Makes a dataset on this machine: starts what is not running, submits, follows, collects, exports, reports.
 
@@ -96,7 +97,7 @@ def run(
         print(status.model_dump_json())
     summary(status, to if written is not None else None, written)
     if report is not None:
-        print(report, file=sys.stderr)
+        tell(report)
     if status.state != "complete":
         sys.exit(1)
 

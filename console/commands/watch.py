@@ -11,8 +11,9 @@ import redis as redis_py
 import typer
 
 from config import folders
+from config.logs import tell
 from console.broker import ledger
-from console.commands.options import AsJson, JobId
+from console.commands.options import AsJson, JobId, LogFormat
 from console.interrupts import interrupts
 from console.reading.job import JobReader
 from console.reading.next_step import next_steps
@@ -45,7 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
 
 
-def watch(job: JobId = None, as_json: JsonLines = False, every: Every = None) -> None:
+def watch(job: JobId = None, as_json: JsonLines = False, every: Every = None, log_format: LogFormat = None) -> None:
     """Shows a job until it is complete, and collects its results on the way unless another command does.
 
     Ctrl-C leaves the job running.
@@ -75,13 +76,13 @@ def watch(job: JobId = None, as_json: JsonLines = False, every: Every = None) ->
         except redis_py.RedisError as error:
             if not seen.count:
                 raise
-            print(f"The broker does not answer ({type(error).__name__}); nothing is lost.", file=sys.stderr)
-            print(f"To see {job} again: genfleet watch {job}", file=sys.stderr)
+            tell(f"The broker does not answer ({type(error).__name__}); nothing is lost.")
+            tell(f"To see {job} again: genfleet watch {job}")
             sys.exit(130)
         if as_json:
             print(status_of(redis, job).model_dump_json(), flush=True)
         for line in _left_running(redis, last) if seen.count and last.state not in AT_REST else _ended(last):
-            print(line, file=sys.stderr)
+            tell(line)
     sys.exit(130 if seen.count else 0 if last.state == "complete" else 1)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from typing import Any
 
 from fleet_bench import Command, Fleet
+from terminal import Terminal
 
 from config.events import BOUND, EVENTS
 from console.services import answers, free_port
@@ -79,6 +81,80 @@ def test_one_option_makes_one_command_and_its_children_log_so(fleet: Fleet) -> N
     assert {"worker_started", "limit_changed"} <= {line["event"] for line in read(worker)}
     wrong = fleet.genfleet("worker", code=2, GENFLEET_LOG_FORMAT="loud")
     assert "GENFLEET_LOG_FORMAT (loud) in the environment or .env" in wrong.err
+
+
+def test_run_and_watch_tell_machines_how_far_a_job_is(alone: Fleet) -> None:
+    """All that both say on standard error is events: of readings up to the end, of what is made, of a mistake."""
+    alone.env["GENFLEET_LOG_FORMAT"] = "json"
+    alone.provide(latency_seconds=0.3, faults={"malformed": 0.1})
+    asked = ("small", "--count", "60", "--budget", "2", "--to", "out.jsonl", "--json")
+    run = alone.start("run", *asked, "--workers", "1", "--concurrency", "10")
+    done = run.wait(90)
+    assert done.code == 0, run.shown()
+    told = read(run, out=False)
+    readings = [line for line in told if line["event"] == "job_progress"]
+    last = json.loads(done.out)
+    assert len(readings) >= 2
+    assert all(
+        readings[-1][name] == last[name] for name in ("job", "state", "accepted", "rejected", "total", "cost_usd")
+    )
+    assert any(f"Dataset: out.jsonl ({last['accepted']} examples)" in line["message"] for line in told)
+    watch = alone.start("watch", last["job"])
+    assert watch.wait().code == 0
+    assert {"job_progress", "notice"} == {line["event"] for line in read(watch)}
+    again = alone.start("run", *asked)
+    again.wait()
+    assert any("is complete already" in line["message"] for line in read(again, out=False))
+    wrong = alone.start("watch", "nothing")
+    assert wrong.wait().code == 2
+    assert [line["event"] for line in read(wrong)] == ["command_failed"]
+
+
+def test_a_terminal_shows_machines_no_display(fleet: Fleet) -> None:
+    """Where JSON is asked for, it is lines of it in a terminal too, however the command ends."""
+    fleet.provide(latency_seconds=0.3)
+    fleet.worker(processes=1, concurrency=5)
+    job = fleet.submit("small", "--count", "400")
+    arguments = ["watch", job, "--log-format", "json", "--every", "0.2"]
+    with Terminal(arguments, fleet.env, fleet.folder, 200, 40) as screen:
+        screen.until(lambda: screen.written.count(b"job_progress") >= 3, "three readings are there")
+        screen.press("\x03")
+        assert screen.ended() == 130
+        said = [line.removeprefix("^C") for line in screen.written.decode().splitlines()]
+    assert {json.loads(line)["event"] for line in said if line} == {"job_progress", "notice"}
+    fleet.provider.control(latency_seconds=0.0)
+    fleet.until_state(job, "complete")
+
+
+def test_a_broker_that_goes_away_is_told_to_machines(fleet: Fleet) -> None:
+    """`watch` tells of its absence once, and of its return."""
+    port = str(free_port())
+    broker = fleet.start("broker", "--port", port)
+    url = fleet.until(lambda: re.search(r"redis://\S+/0", broker.out), "the broker is up")[0]
+    fleet.env["REDIS_URL"] = url
+    job = fleet.submit("small", "--count", "10")
+    watch = fleet.start("watch", job, "--every", "0.1", GENFLEET_LOG_FORMAT="json")
+    fleet.until(lambda: "job_progress" in watch.err, "a reading is there")
+    broker.end()
+    fleet.until(lambda: "broker_awaited" in watch.err, "the absence is told")
+    again = fleet.start("broker", "--port", port)
+    fleet.until(lambda: again.out, "the broker is back")
+    fleet.until(lambda: "answers again" in watch.err, "the return is told")
+    assert watch.end(signal.SIGINT).code == 130
+    told = read(watch)
+    (away,) = [line for line in told if line["event"] == "broker_awaited"]
+    assert away["level"] == "warning"
+
+
+def test_the_demo_talks_to_machines(alone: Fleet) -> None:
+    """What a person would read of it on either output, a machine reads on standard error, and no example."""
+    demo = alone.start("demo", "--count", "20", "--log-format", "json")
+    assert demo.wait(120).code == 0, demo.shown()
+    assert demo.out == ""
+    told = read(demo)
+    assert "job_progress" in {line["event"] for line in told}
+    said = " ".join(line["message"] for line in told)
+    assert [word for word in ("Dataset: ", "(equal)", "Report: ", "Flower: http") if word not in said] == []
 
 
 def test_a_healthy_fleet_is_quiet(fleet: Fleet) -> None:
