@@ -6,6 +6,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Field:
+    """A field of an example, under its name as people read it."""
+
+    label: str
+
+
+@dataclass(frozen=True)
 class Heading:
     """A title."""
 
@@ -22,10 +29,9 @@ class Passage:
 
 
 @dataclass(frozen=True)
-class Fact:
+class Fact(Field):
     """A short value under its name."""
 
-    label: str
     text: str
 
 
@@ -73,18 +79,16 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Gapped:
+class Gapped(Field):
     """A text with blanks."""
 
-    label: str
     pieces: tuple[str | Gap, ...]
 
 
 @dataclass(frozen=True)
-class Items:
+class Items(Field):
     """A list of texts; `short` ones have room on one line."""
 
-    label: str
     items: tuple[str, ...]
     numbered: bool = False
     short: bool = False
@@ -99,26 +103,23 @@ class Quote:
 
 
 @dataclass(frozen=True)
-class Quotes:
+class Quotes(Field):
     """What is quoted from a source."""
 
-    label: str
     quotes: tuple[Quote, ...]
 
 
 @dataclass(frozen=True)
-class Formula:
+class Formula(Field):
     """A formula, as LaTeX."""
 
-    label: str
     latex: str
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(Field):
     """A table."""
 
-    label: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -133,18 +134,16 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class Tools:
+class Tools(Field):
     """The functions of a conversation."""
 
-    label: str
     tools: tuple[Tool, ...]
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(Field):
     """A value that no other block fits, as JSON."""
 
-    label: str
     text: str
 
 
