@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ from config.models import load_models
 from config.prices import FIELDS, Quoted, read_prices, write_prices
 from console.price_page import listed
 from console.refresh import PageError, _entries
-from fuzz.target import JSON, TOML_PIECES, Target, corpus, damaged
+from fuzz.target import JSON, TOML_PIECES, Target, corpus, damaged, file_of
 
 PIECES = [
     *TOML_PIECES,
@@ -38,9 +36,7 @@ PIECES = [
 
 def any_models_file(data: bytes) -> None:
     """A file laid over the models gives models that can be counted with, or every problem of it in a sentence."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "models.toml"
-        path.write_bytes(data)
+    with file_of(data, "models.toml") as path:
         try:
             found = load_models(path)
         except ModelsError as error:
@@ -54,9 +50,7 @@ def any_models_file(data: bytes) -> None:
 
 def any_prices_file(data: bytes) -> None:
     """A file of refreshed prices is prices that can be written again as they are, or an error in a sentence."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "prices.json"
-        path.write_bytes(data)
+    with file_of(data, "prices.json") as path:
         try:
             found = read_prices(path)
             load_models(None, path)

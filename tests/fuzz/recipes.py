@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ from config.recipe import Recipe
 from config.recipe_check import recipe_problems
 from config.recipe_files import load
 from config.request import build
-from fuzz.target import JSON, TOML_PIECES, Target, corpus, damaged
+from fuzz.target import JSON, TOML_PIECES, Target, corpus, damaged, file_of
 from ledger.jobs import Spec, spec_of
 from producers.expand import draw_axes
 
@@ -62,9 +60,7 @@ def _usable(recipe: Recipe) -> None:
 def any_file(data: bytes) -> None:
     """A file is a recipe that can be used, or every problem of it in a sentence; and nothing is imported for it."""
     before = set(sys.modules)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recipe.toml"
-        path.write_bytes(data)
+    with file_of(data, "recipe.toml") as path:
         try:
             recipe = load(path)
         except RecipeError as error:

@@ -15,7 +15,7 @@ from config.errors import UserError
 from config.models import model
 from config.recipe import Recipe
 from config.recipe_check import output_problems
-from fuzz.target import JSON, JSON_PIECES, Target, corpus, damaged
+from fuzz.target import JSON, JSON_PIECES, Target, corpus, damaged, file_of
 from ledger import budget, fleet, history, jobs, keys, latest, learned, limits, todo
 from ledger.damaged import Damaged, amount, job_name, whole
 from ledger.jobs import Spec, spec_of
@@ -101,10 +101,8 @@ def any_result(given: tuple[bytes, bytes]) -> None:
 
 def any_journal(data: bytes) -> None:
     """Whatever stands in a dead worker's journal is given line by line, or passed over; the file goes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "dead.jsonl"
-        path.write_bytes(data)
-        journal = Journal(Path(folder), "alive")
+    with file_of(data, "dead.jsonl") as path:
+        journal = Journal(path.parent, "alive")
         for left in journal.left_behind():
             json.dumps(left)
         assert not path.exists()

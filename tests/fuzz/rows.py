@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
 from config.recipe import Recipe
-from fuzz.target import JSON, Target, corpus, damaged
+from fuzz.target import JSON, Target, corpus, damaged, file_of
 from ledger.todo import Item, task_of
 from producers.rows import BadRow, Row, Rows, RowsError, check, read, write_rejects
 
@@ -85,11 +83,9 @@ def _sentences(error: RowsError) -> None:
 def any_file(given: tuple[str, bytes]) -> None:
     """A file is rows, good and bad, none of them lost, or an error that names the file."""
     ending, data = given
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"rows{ending}"
-        path.write_bytes(data)
+    with file_of(data, f"rows{ending}") as path:
         try:
-            rows = Rows.open(path, Path(folder) / "spool")
+            rows = Rows.open(path, path.with_name("spool"))
             found = list(rows)
             checked = check(rows, ["text"])
         except RowsError as error:
@@ -103,7 +99,7 @@ def any_file(given: tuple[str, bytes]) -> None:
             assert len(found) == _lines(data)
         for row in good[:50]:
             _kept_whole(row)
-        rejects = Path(folder) / "bad.jsonl"
+        rejects = path.with_name("bad.jsonl")
         assert write_rejects(rows, ["text"], rejects) == checked.bad
         if checked.bad:
             kept = [json.loads(line) for line in rejects.read_text("utf-8").split("\n")[:-1]]

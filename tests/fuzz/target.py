@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,6 +97,15 @@ def within(seconds: float) -> Iterator[None]:
 def corpus(kind: str) -> list[bytes]:
     """The files of a kind that are kept because they are nasty."""
     return [path.read_bytes() for path in sorted((CORPUS / kind).iterdir())]
+
+
+@contextmanager
+def file_of(data: bytes, name: str) -> Iterator[Path]:
+    """A file of these bytes, alone in a folder that goes with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        yield path
 
 
 @st.composite
