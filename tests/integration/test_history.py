@@ -24,6 +24,13 @@ def work(job: Job, units: range) -> None:
         job.bench.advance(0.01)
 
 
+def record(bench: Bench, times: int, seconds: float) -> None:
+    """Asks so many times for a reading, so far apart."""
+    for _ in range(times):
+        history.record(bench.redis)
+        bench.advance(seconds)
+
+
 def test_readings_are_the_ledgers_counters(on_the_clock: Bench) -> None:
     """A job's accepted, attempts, tokens and money, and a model's use and limits, as they are at that moment."""
     bench = on_the_clock
@@ -45,9 +52,7 @@ def test_readings_are_as_far_apart_as_heartbeats(on_the_clock: Bench) -> None:
     bench = on_the_clock
     job = bench.job(bench.model(), 10)
     work(job, range(1))
-    for _ in range(20):
-        history.record(bench.redis)
-        bench.advance(EVERY_SECONDS / 4)
+    record(bench, 20, EVERY_SECONDS / 4)
     assert len(history.of_job(bench.redis, job.id)) == 5
     assert len(history.of_model(bench.redis, job.model.name)) == 5
 
@@ -58,9 +63,7 @@ def test_a_long_job_is_read_more_rarely(on_the_clock: Bench) -> None:
     job = bench.job(bench.model(), 10)
     work(job, range(1))
     bench.advance(36_000)
-    for _ in range(100):
-        history.record(bench.redis)
-        bench.advance(4)
+    record(bench, 100, 4)
     assert 10 <= len(history.of_job(bench.redis, job.id)) <= 12
 
 
@@ -73,9 +76,7 @@ def test_a_job_that_rests_is_read_once_more_and_then_left_alone(on_the_clock: Be
     bench.advance(1)
     work(job, range(1, 2))
     assert jobs.state(bench.redis, job.id) == "complete"
-    for _ in range(30):
-        history.record(bench.redis)
-        bench.advance(5)
+    record(bench, 30, 5)
     readings = history.of_job(bench.redis, job.id)
     assert [reading.accepted for reading in readings] == [1, 2]
     assert readings[-1].settled == 2
@@ -95,9 +96,7 @@ def test_readings_since_a_moment(on_the_clock: Bench) -> None:
     bench = on_the_clock
     job = bench.job(bench.model(), 10)
     work(job, range(1))
-    for _ in range(4):
-        history.record(bench.redis)
-        bench.advance(5)
+    record(bench, 4, 5)
     third = history.of_job(bench.redis, job.id)[2].at
     assert len(history.of_job(bench.redis, job.id, third)) == 2
     assert len(history.of_model(bench.redis, job.model.name, third)) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ledger_bench import ADMIT, Bench
+from ledger_bench import ADMIT, Bench, Job
 
 from config.models import Limits, Model
 from config.settings import settings
@@ -18,6 +18,15 @@ DECLARED: dict[str, Any] = {"requests_per_minute": 500.0, "tokens_per_minute": 1
 def with_limits(model: Model, **changes: Any) -> Model:
     """The model as an edited file declares it."""
     return model.model_copy(update={"limits": model.limits.model_copy(update=changes)})
+
+
+def with_ten_calls(bench: Bench) -> Job:
+    """A job with ten calls in flight, of a model of 600 requests a minute, and room for two more."""
+    job = bench.job(bench.model(requests_per_minute=600), units=12)
+    for unit in range(10):
+        job.granted(unit)
+        bench.advance(0.2)
+    return job
 
 
 def test_declared_limits_are_in_force(bench: Bench) -> None:
@@ -114,11 +123,8 @@ def test_a_higher_rate_holds_from_the_next_admission_on(bench: Bench) -> None:
 
 def test_a_changed_limit_forgets_what_429s_taught(bench: Bench) -> None:
     """A person who sets a limit knows better than the cuts of before; what the provider told stays."""
-    model = bench.model(requests_per_minute=600)
-    job = bench.job(model, units=12)
-    for unit in range(10):
-        job.granted(unit)
-        bench.advance(0.2)
+    job = with_ten_calls(bench)
+    model = job.model
     job.settle(0, outcome="again", retry_after_ms=1000, told_rpm=450.0)
     assert bench.share(model) < 1
     limits.change(bench.redis, model.name, {"requests_per_minute": 300.0})
@@ -128,13 +134,9 @@ def test_a_changed_limit_forgets_what_429s_taught(bench: Bench) -> None:
 
 def test_the_use_of_a_model_is_told(bench: Bench) -> None:
     """Calls in flight, 429s so far, the share in use and the last minute are read in one go."""
-    model = bench.model(requests_per_minute=600)
-    job = bench.job(model, units=12)
-    for unit in range(10):
-        job.granted(unit)
-        bench.advance(0.2)
+    job = with_ten_calls(bench)
     job.settle(0, outcome="again", retry_after_ms=10, told_rpm=900.0, told_tpm=1e6)
-    use = limits.use(bench.redis, model.name)
+    use = limits.use(bench.redis, job.model.name)
     assert use == limits.Use(9, 1, use.share, 9, 9 * 130, Limits(requests_per_minute=900, tokens_per_minute=1e6), None)
     assert use.share == pytest.approx(0.9, abs=0.1)
 
