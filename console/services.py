@@ -67,13 +67,18 @@ class Service:
 
     def stop(self) -> None:
         """Asks it to end, and ends it if it does not."""
-        if self.popen.poll() is None:
-            self.popen.terminate()
-            try:
-                self.popen.wait(10)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
+        end_process(self.popen)
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Asks a child process to end, and ends it if it does not within ten seconds; one that has ended is left alone."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def answers(url: str) -> bool:

@@ -19,6 +19,8 @@ from typing import Any, Self
 
 import pytest
 
+from console.services import end_process
+
 _QUIET = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
@@ -81,7 +83,7 @@ class Browser:
         )
         self._reader.start()
         self._stack.callback(self._reader.join)
-        self._stack.callback(self._end)
+        self._stack.callback(end_process, self._process)
         for end in (reads, writes, *theirs):
             os.close(end)
         try:
@@ -104,14 +106,6 @@ class Browser:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-
-    def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     def ask(self, method: str, params: dict[str, Any] | None = None, session: bool = True) -> dict[str, Any]:
         """Gives an order and the answer to it."""
