@@ -62,7 +62,13 @@ end
 local item, held = redis.call('HGET', todo, unit), read_lease(redis.call('HGET', leases, unit))
 if not item then
   -- Another attempt has settled it while our own answer was lost on the way: no call will be made.
-  if held.token == token then end_lease(held, unit, leases, KEYS[5], ARGV[4], job, model, fleet) end
+  if held.token == token then
+    local of_job, of_model, of_fleet = {}, {}, {}
+    end_lease(held, unit, leases, KEYS[5], ARGV[4], of_job, of_model, of_fleet)
+    add(job, of_job)
+    add(model, of_model)
+    add(fleet, of_fleet)
+  end
   return {'drop', 'settled'}
 end
 if held.token then

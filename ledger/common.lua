@@ -27,14 +27,29 @@ local function read_lease(text)
     cap = cap, variance = variance}
 end
 
+-- Adds to several counters of a hash, and sets other fields of it. Two commands, however many there are: each of its
+-- own would cost as much as what it counts for.
+local function add(key, counts, ...)
+  local names, values = {}, {...}
+  for name, n in pairs(counts) do
+    if n ~= 0 then names[#names + 1] = name end
+  end
+  if #names > 0 then
+    for k, before in ipairs(redis.call('HMGET', key, unpack(names))) do
+      values[#values + 1] = names[k]
+      values[#values + 1] = whole(tonumber(before or 0) + counts[names[k]])
+    end
+  end
+  if #values > 0 then redis.call('HSET', key, unpack(values)) end
+end
+
 -- Its slot is free, and its money no longer reserved; tokens and the request stay used until they are corrected.
+-- What that changes is put among the counts that are still to be added: of the job, the model and the fleet.
 local function end_lease(lease, unit, leases, worker_leases, job_id, job, model, fleet)
   redis.call('HDEL', leases, unit)
   redis.call('SREM', worker_leases, job_id .. ' ' .. unit)
   local alone = worker_leases .. ':alone'
   if string.match(redis.call('GET', alone) or '', '^(%S+ %S+) ') == job_id .. ' ' .. unit then redis.call('DEL', alone) end
-  redis.call('HINCRBY', model, 'in_flight', -1)
-  redis.call('HINCRBY', model, 'doubt', whole(-tonumber(lease.variance)))
-  redis.call('HINCRBY', job, 'reserved', whole(-tonumber(lease.reserved)))
-  redis.call('HINCRBY', fleet, 'reserved', whole(-tonumber(lease.reserved)))
+  model.in_flight, model.doubt = -1, -tonumber(lease.variance)
+  job.reserved, fleet.reserved = -tonumber(lease.reserved), -tonumber(lease.reserved)
 end

@@ -6,10 +6,7 @@ local SLOWEST = 0.02        -- the weight of a new call in a running mean, when 
 
 -- The 99th percentile of completion tokens, from counts in steps of a quarter of a doubling: "h<k>" counts calls of
 -- up to 2^(k/4) tokens. The counts are halved from time to time, so that old calls are forgotten.
-local function learn_p99(key, tokens)
-  local total = redis.call('HINCRBY', key, 'seen', 1)
-  redis.call('HINCRBY', key, 'h' .. math.ceil(4 * math.log(tokens) / math.log(2)), 1)
-  if total < ENOUGH or total % EVERY ~= 0 then return end
+local function learn_p99(key, total)
   local steps, all = {}, 0
   local fields = redis.call('HGETALL', key)
   for f = 1, #fields, 2 do
@@ -37,24 +34,28 @@ local function learn_p99(key, tokens)
 end
 
 -- key: hash of ratio (prompt tokens per byte), completion (tokens), cost (nano-dollars), cost2 (its square), latency
--- (seconds), variance (of what was expected, where `expected` is known), n (calls), and what learn_p99 keeps.
+-- (seconds), variance (of what was expected, where `expected` is known), n (calls), seen and h<k> (see learn_p99).
 local function learn_use(key, bytes, s, expected)
-  local n = redis.call('HINCRBY', key, 'n', 1)
+  local step = 'h' .. math.ceil(4 * math.log(s.completion_tokens) / math.log(2))
+  local l = redis.call('HMGET', key, 'ratio', 'completion', 'cost', 'cost2', 'latency', 'variance', 'n', 'seen', step)
+  local n, seen = tonumber(l[7] or 0) + 1, tonumber(l[8] or 0) + 1
   -- The first calls count fully, later ones one part in fifty.
   local weight = math.max(1 / n, SLOWEST)
-  local l = redis.call('HMGET', key, 'ratio', 'completion', 'cost', 'cost2', 'latency', 'variance')
   local function mean(old, value, w) return tostring((tonumber(old or nil) or value) * (1 - w) + value * w) end
   local paid = math.max(0, s.cost)
-  redis.call('HSET', key, 'ratio', mean(l[1], s.prompt_tokens / math.max(1, bytes), weight),
+  local learned = {'ratio', mean(l[1], s.prompt_tokens / math.max(1, bytes), weight),
     'completion', mean(l[2], s.completion_tokens, weight), 'cost', mean(l[3], paid, weight),
-    'cost2', mean(l[4], paid * paid, weight), 'latency', mean(l[5], s.latency or 0, weight))
+    'cost2', mean(l[4], paid * paid, weight), 'latency', mean(l[5], s.latency or 0, weight),
+    'n', n, 'seen', seen, step, tonumber(l[9] or 0) + 1}
   if expected then
     -- A few calls that came out as expected by chance prove little: at first they weigh less.
     local missed = s.prompt_tokens + s.completion_tokens - expected
     local before = l[6] or (expected / 2) ^ 2
-    redis.call('HSET', key, 'variance', mean(before, missed * missed, math.max(1 / (n + 4), SLOWEST)))
+    learned[#learned + 1] = 'variance'
+    learned[#learned + 1] = mean(before, missed * missed, math.max(1 / (n + 4), SLOWEST))
   end
-  learn_p99(key, s.completion_tokens)
+  redis.call('HSET', key, unpack(learned))
+  if seen >= ENOUGH and seen % EVERY == 0 then learn_p99(key, seen) end
 end
 
 local UP_TO = {0.5, 1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120, 180, 300, 600}  -- seconds; latency.py has the same

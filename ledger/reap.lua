@@ -19,10 +19,12 @@ for _, example in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   local lease = read_lease(redis.call('HGET', leases, unit))
   if lease.worker == ARGV[1] then
     local name = redis.call('HGET', job, 'model')
-    end_lease(lease, unit, leases, KEYS[3], id, job, ARGV[2] .. 'model:' .. name, fleet)
-    redis.call('HINCRBY', job, 'unknown', lease.reserved)
-    redis.call('HINCRBY', fleet, 'unknown', lease.reserved)
-    redis.call('HINCRBY', job, 'attempts', 1)
+    local of_job, of_model, of_fleet = {}, {}, {}
+    end_lease(lease, unit, leases, KEYS[3], id, of_job, of_model, of_fleet)
+    of_job.unknown, of_fleet.unknown, of_job.attempts = tonumber(lease.reserved), tonumber(lease.reserved), 1
+    add(job, of_job)
+    add(ARGV[2] .. 'model:' .. name, of_model)
+    add(fleet, of_fleet)
     redis.call('HSET', job .. ':unknown', lease.token, lease.reserved .. ' ' .. day)
     redis.call('HINCRBY', job .. ':lost', unit, 1)
     redis.call('HINCRBY', job .. ':reasons', 'again:worker_lost', 1)

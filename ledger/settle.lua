@@ -21,10 +21,12 @@
 local job, todo, leases, model, unknown, window, fleet = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[12], KEYS[13]
 local unit, token = ARGV[1], ARGV[2]
 local s = cjson.decode(ARGV[5])
-local far = redis.call('HGET', job, 'cursor')
+local state, far, units = unpack(redis.call('HMGET', job, 'state', 'cursor', 'units'))
 if not far or (s.orphan and tonumber(far) <= tonumber(unit)) then return 'gone' end
 
 open_books(fleet)
+-- What is to be added to the counters of the job, the model and the fleet.
+local of_job, of_model, of_fleet = {}, {}, {}
 
 local lease = read_lease(redis.call('HGET', leases, unit))
 local held = lease.token == token
@@ -34,22 +36,15 @@ local function correct(m, requests, tokens)
   local slot = math.floor(tonumber(lease.at) / SLOT)
   if m.tpm and tokens ~= 0 then redis.call('HINCRBYFLOAT', model, 'tokens', -tokens) end
   if not m.tail or slot < tonumber(m.tail) then return end
-  if tokens ~= 0 then
-    redis.call('HINCRBY', window, 't' .. slot, whole(tokens))
-    redis.call('HINCRBY', model, 'minute_tokens', whole(tokens))
-  end
-  if requests ~= 0 then
-    redis.call('HINCRBY', window, 'r' .. slot, requests)
-    redis.call('HINCRBY', model, 'minute_requests', requests)
-  end
+  add(window, {['t' .. slot] = tokens, ['r' .. slot] = requests})
+  of_model.minute_tokens, of_model.minute_requests = tokens, requests
 end
 
 if held then
-  end_lease(lease, unit, leases, KEYS[5], ARGV[3], job, model, fleet)
+  end_lease(lease, unit, leases, KEYS[5], ARGV[3], of_job, of_model, of_fleet)
   if s.cost < 0 then
     redis.call('HSET', unknown, token, lease.reserved .. ' ' .. day)
-    redis.call('HINCRBY', job, 'unknown', lease.reserved)
-    redis.call('HINCRBY', fleet, 'unknown', lease.reserved)
+    of_job.unknown, of_fleet.unknown = tonumber(lease.reserved), tonumber(lease.reserved)
   end
   local v = redis.call('HMGET', model, 'counting', 'tpm', 'told_tpm', 'tail', 'streak')
   local m = {tpm = v[2] or v[3], tail = v[4]}
@@ -61,6 +56,7 @@ if held then
     -- A call that failed has probably been counted by the provider: it keeps what was expected of it.
     if s.completion_tokens > 0 then correct(m, 0, used - tonumber(lease.expected)) end
   end
+  add(model, of_model)
 elseif s.reason == 'poison' then
   -- No call was made: the example is given up for what its earlier calls did to their workers.
   if lease.token or redis.call('HEXISTS', todo, unit) == 0 then return 'repeat' end
@@ -70,17 +66,18 @@ else
   if kept then
     local nano, then_day = string.match(kept, '^(%S+) (%S+)')
     redis.call('HDEL', unknown, token)
-    redis.call('HINCRBY', job, 'unknown', whole(-tonumber(nano)))
-    if then_day == day then redis.call('HINCRBY', fleet, 'unknown', whole(-tonumber(nano))) end
+    of_job.unknown = -tonumber(nano)
+    if then_day == day then of_fleet.unknown = -tonumber(nano) end
   elseif not s.orphan or redis.call('SADD', KEYS[14], token) == 0 then
     return 'repeat'
   end
 end
 
-redis.call('HINCRBY', job, 'attempts', 1)
 if s.latency then count_latency(ARGV[4], s.latency) end
-redis.call('HINCRBY', job, 'spent', whole(math.max(0, s.cost)))
-redis.call('HINCRBY', fleet, 'spent', whole(math.max(0, s.cost)))
+of_job.attempts, of_job.spent, of_fleet.spent = 1, math.max(0, s.cost), math.max(0, s.cost)
+of_job.prompt_tokens, of_job.completion_tokens = s.prompt_tokens, s.completion_tokens
+of_job.cached_tokens = s.cached_tokens
+add(fleet, of_fleet)
 local item = redis.call('HGET', todo, unit)
 if item and held and s.cost > tonumber(lease.reserved) then
   -- The provider asks more than its price says: from now on so much is reserved, unless another call has said so.
@@ -91,16 +88,13 @@ if item and held and s.cost > tonumber(lease.reserved) then
     redis.call('HSET', job, 'price_in', whole(math.ceil(price_in * times)), 'price_out', whole(math.ceil(price_out * times)))
   end
 end
-redis.call('HINCRBY', job, 'prompt_tokens', whole(s.prompt_tokens))
-redis.call('HINCRBY', job, 'completion_tokens', whole(s.completion_tokens))
-redis.call('HINCRBY', job, 'cached_tokens', whole(s.cached_tokens))
-redis.call('HSET', job, 'last_at', whole(now))
 
 if s.told_rpm then redis.call('HSET', model, 'told_rpm', s.told_rpm) end
 if s.told_tpm then redis.call('HSET', model, 'told_tpm', s.told_tpm) end
 if s.retry_after_ms and held then learn_refusal(model, window, tonumber(lease.at), s.retry_after_ms) end
-if s.stop and redis.call('HGET', job, 'state') == 'running' then
-  redis.call('HSET', job, 'state', s.stop, 'note', s.note or '')
+if s.stop and state == 'running' then
+  state = s.stop
+  redis.call('HSET', job, 'state', state, 'note', s.note or '')
 end
 
 if item and s.completion_tokens > 0 then
@@ -110,10 +104,10 @@ end
 
 if s.outcome == 'again' or not item then
   if s.outcome ~= 'again' then
-    redis.call('HINCRBY', job, 'duplicates', 1)
-    redis.call('HINCRBY', job, 'duplicate_spent', whole(math.max(0, s.cost)))
+    of_job.duplicates, of_job.duplicate_spent = 1, math.max(0, s.cost)
     s.reason = 'duplicate'
   end
+  add(job, of_job, 'last_at', whole(now))
   redis.call('HINCRBY', KEYS[10], 'again:' .. s.reason, 1)
   redis.call('XADD', KEYS[11], '*', 'attempt', ARGV[6], 'examples', '[]')
   return s.outcome == 'again' and 'settled' or 'duplicate'
@@ -123,16 +117,15 @@ redis.call('HDEL', todo, unit)
 redis.call('HDEL', KEYS[6], unit)
 redis.call('HDEL', KEYS[7], unit)
 redis.call('XADD', KEYS[11], '*', 'attempt', ARGV[6], 'examples', ARGV[7])
-redis.call('HINCRBY', job, 'accepted', whole(s.accepted))
-redis.call('HINCRBY', job, 'rejected', whole(s.rejected))
+of_job.accepted, of_job.rejected = s.accepted, s.rejected
+add(job, of_job, 'last_at', whole(now))
 if s.outcome == 'rejected' then
   redis.call('HINCRBY', KEYS[10], 'rejected:' .. s.reason, whole(s.rejected))
   redis.call('HSET', KEYS[9], unit, s.reason .. ' ' .. item)
 elseif s.rejected > 0 then
   redis.call('HINCRBY', KEYS[10], 'rejected:invalid', whole(s.rejected))
 end
-local j = redis.call('HMGET', job, 'state', 'cursor', 'units')
-if j[1] ~= 'cancelled' and j[2] == j[3] and redis.call('HLEN', todo) == 0 then
+if state ~= 'cancelled' and far == units and redis.call('HLEN', todo) == 0 then
   redis.call('HSET', job, 'state', 'complete', 'ended_at', whole(now))
 end
 return 'settled'
