@@ -15,25 +15,19 @@ import redis
 from config.errors import RecipeError
 from config.logs import log
 from config.recipe_check import output_problems
-from ledger.damaged import Damaged, reading
+from ledger.damaged import Damaged
 from ledger.jobs import Spec
 from ledger.latest import cause_of
 from ledger.latest import fields as latest_fields
 from ledger.leases import Drop, Grant, Leases, Settlement, Wait
-from ledger.trouble import passing
 from workers.journal import Journal
 from workers.line import Line
+from workers.patience import RETRY_MOST, Patience, Stopped, uncut
 from workers.shown import Shown
 from workers.units import Units
 
-_BROKER_RETRY_MOST = 2.0
-_COMPLAINT_SECONDS = 30.0
 _LOST_SECONDS = 600.0
 _SPECS_KEPT = 64
-
-
-class Stopped(Exception):
-    """The process drains and the example is not settled: it goes back to the queue."""
 
 
 class Clerk:
@@ -41,14 +35,14 @@ class Clerk:
 
     Attributes:
         busy: examples that hold a lease; they are settled before this process lets them go.
-        late: the process has no more time, so what the journal holds is left to whoever starts next on this machine.
+        patience: how it asks.
         on_room: called with the job when one of its examples waits no longer, for admission or at all.
     """
 
     def __init__(self, url: str, worker: str, journal: Journal) -> None:
         self.worker = worker
         self.busy = Units()
-        self.late = False
+        self.patience = Patience()
         self.on_room: Callable[[str], None] = lambda job: None
         self._journal = journal
         self._leases = Leases(url, worker)
@@ -56,7 +50,6 @@ class Clerk:
         self._specs: OrderedDict[str, Spec] = OrderedDict()
         self._stopped: dict[str, str] = {}
         self._shown = Shown()
-        self._trouble, self._complained = "", 0.0
 
     async def spec(self, job: str) -> Spec | None:
         """What the job is; read once and kept.
@@ -66,7 +59,7 @@ class Clerk:
             RecipeError: it has a recipe that cannot be used here.
         """
         if job not in self._specs:
-            spec = await self._persist(lambda: self._leases.spec(job))
+            spec = await self.patience.ask(lambda: self._leases.spec(job))
             if spec is None:
                 return None
             for recipe in spec.recipes:
@@ -80,14 +73,14 @@ class Clerk:
 
     async def todo(self, job: str, unit: int) -> str | None:
         """A task of the job as it stands on its list, or None where it is settled. Raises Damaged."""
-        text: str | None = await self._persist(lambda: self._leases.todo(job, unit))
+        text: str | None = await self.patience.ask(lambda: self._leases.todo(job, unit))
         return text
 
     async def stop(self, job: str, note: str) -> None:
         """Lets a job rest that cannot be worked on, and says so once."""
         self._specs.pop(job, None)
         try:
-            await self._persist(lambda: self._leases.stop(job, note))
+            await self.patience.ask(lambda: self._leases.stop(job, note))
         except Damaged:
             note = f"{note} It cannot be stopped either."
         if self._stopped.get(job) != note:
@@ -104,13 +97,13 @@ class Clerk:
 
         async def ask(more: bool) -> Grant | Wait | Drop:
             asking = asyncio.ensure_future(
-                self._persist(lambda: self._leases.admit(job, model, unit, token, more=more))
+                self.patience.ask(lambda: self._leases.admit(job, model, unit, token, more=more))
             )
             try:
                 reply: Grant | Wait | Drop = await asyncio.shield(asking)
             except asyncio.CancelledError:
                 # The lease may be taken already: it is used then, or a call that nobody makes would be charged.
-                await asyncio.wait([asking], timeout=_BROKER_RETRY_MOST)
+                await asyncio.wait([asking], timeout=RETRY_MOST)
                 if not asking.done() or not isinstance(reply := asking.result(), Grant):
                     asking.cancel()
                     raise
@@ -149,16 +142,17 @@ class Clerk:
             self._journal.write(token, record | {"settlement": told.model_dump()}, again=again)
 
         def ask(told: Settlement) -> Coroutine[Any, Any, str]:
-            return self._persist(
+            return self.patience.ask(
                 lambda: self._leases.settle(job, model, unit, token, told, attempt, examples), partial(write, told)
             )
 
-        answer = await _uncut(ask(settlement))
+        answer = await uncut(ask(settlement))
         if answer == "gone":
             orphan = settlement.model_copy(update={"orphan": True})
-            answer = await _uncut(self._found_again(job, partial(ask, orphan), partial(write, orphan, again=True)))
+            answer = await uncut(self._found_again(job, partial(ask, orphan), partial(write, orphan, again=True)))
             if answer == "gone":
-                self._set_aside({"token": token, "settlement": orphan.model_dump(), **record}, "its job is lost")
+                left = {"token": token, "settlement": orphan.model_dump(), **record}
+                self._journal.set_aside(left, "its job is lost")
         self._journal.done(token)
         self.busy.discard((job, unit))
         for (of, _), line in self._lines.items():
@@ -168,7 +162,7 @@ class Clerk:
         if number is not None:
             kept = latest_fields(settlement.outcome, settlement.reason, attempt, examples, number)
             with contextlib.suppress(redis.RedisError):  # the results have it all the same
-                await _uncut(self._leases.keep(job, kept))
+                await uncut(self._leases.keep(job, kept))
         if answer == "duplicate":
             log("answer_duplicate", job=job, unit=unit)
 
@@ -181,82 +175,17 @@ class Clerk:
         """
         deadline, kept = time.monotonic() + _LOST_SECONDS, False
         while True:
-            self._complain(f"the broker has lost job {job}, which `genfleet submit --resume DIR` brings back")
+            self.patience.complain(f"the broker has lost job {job}, which `genfleet submit --resume DIR` brings back")
             if not kept:
                 with contextlib.suppress(OSError):
                     write()
                     kept = True
-            if self.late and kept:
+            if self.patience.late and kept:
                 raise Stopped
-            await asyncio.sleep(_BROKER_RETRY_MOST)
+            await asyncio.sleep(RETRY_MOST)
             if (answer := await ask()) != "gone" or time.monotonic() > deadline:
                 return answer
-
-    async def replay(self) -> None:
-        """Settles what dead workers of this machine have left in their journals; what cannot be is set aside."""
-        tasks = set()
-        for left in self._journal.left_behind():
-            task = asyncio.ensure_future(self._replayed(left))
-            tasks.add(task)
-            # A file goes after its last line: by then each is settled, set aside or in this process's own journal.
-            while not task.done() and not self._journal.holds(left):
-                await asyncio.wait([task], timeout=0.1)
-        await asyncio.gather(*tasks)
-
-    async def _replayed(self, left: Any) -> None:
-        try:
-            with reading("a line of the journal"):
-                given = {name: left[name] for name in ("job", "model", "unit", "token", "attempt", "examples")}
-                settlement = Settlement.model_validate(left["settlement"])
-            with contextlib.suppress(Stopped):  # it stays in the journal
-                await self.settle(settlement=settlement, **given)
-        except Damaged as damaged:
-            self._set_aside(left, str(damaged))
-
-    def _set_aside(self, record: Any, why: str) -> None:
-        path = self._journal.set_aside(record)
-        log("answer_set_aside", path=path, why=why)
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._leases.close()
-
-    def _complain(self, trouble: str) -> None:
-        """Says what is the matter, once for all the tasks that meet it."""
-        now = time.monotonic()
-        if trouble != self._trouble or now > self._complained + _COMPLAINT_SECONDS:
-            self._trouble, self._complained = trouble, now
-            log("broker_trouble", trouble=trouble)
-
-    async def _persist(self, ask: Any, on_trouble: Any = None) -> Any:
-        """Asks until the broker answers; calls `on_trouble` before asking again."""
-        pause = 0.1
-        while True:
-            try:
-                return await ask()
-            except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
-                trouble = passing(error)
-                if trouble is not None:
-                    self._complain(trouble)
-                if on_trouble is not None:
-                    try:
-                        on_trouble()
-                    except OSError as disk:
-                        # It stays in memory and is tried again: lost only if this process dies meanwhile too.
-                        log("journal_unwritable", why=disk.strerror)
-                    else:
-                        if self.late:
-                            raise Stopped from None
-                if trouble is None:
-                    raise Damaged("a script of the ledger breaks on what stands in the broker.") from None
-            await asyncio.sleep(pause)
-            pause = min(_BROKER_RETRY_MOST, pause * 2)
-
-
-async def _uncut(work: Coroutine[Any, Any, Any]) -> Any:
-    """Sees the work through although this task is cancelled meanwhile: what was paid for reaches the ledger."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()

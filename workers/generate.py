@@ -19,9 +19,10 @@ from ledger.leases import Drop, Grant
 from ledger.todo import task_of
 from workers import tracing
 from workers.checks import CheckHangs
-from workers.clerk import Clerk, Stopped
+from workers.clerk import Clerk
 from workers.client import Answer
 from workers.errors import Failure
+from workers.patience import Stopped
 from workers.records import attempt_record, example_records
 from workers.rejections import rejection
 from workers.verdict import Tries, Verdict, judge, poisoned, unchecked, unreadable, unusable

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from config.logs import log
 from config.private import private_file, private_folder
 
 
@@ -52,14 +53,14 @@ class Journal:
             self._file.close()
             self._file = None
 
-    def set_aside(self, settlement: Any) -> Path:
-        """Keeps what cannot be settled in a file of its own, and says in which. Raises OSError."""
+    def set_aside(self, settlement: Any, why: str) -> None:
+        """Keeps what cannot be settled in a file of its own, and says so. Raises OSError."""
         path = private_file(private_folder(self._folder) / f"{self._path.stem}.unsettled")
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(settlement, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        return path
+        log("answer_set_aside", path=path, why=why)
 
     def left_behind(self) -> Iterator[dict[str, Any]]:
         """The settlements in the files of dead workers on this machine; each file goes after its last one.

@@ -21,12 +21,14 @@ from config.settings import key_file_stamp, settings
 from ledger.fleet import Unit
 from ledger.server_clock import ServerClock
 from workers.checks import Checks
-from workers.clerk import Clerk, Stopped
+from workers.clerk import Clerk
 from workers.client import Answer, Client
 from workers.errors import Failure
 from workers.generate import generate
 from workers.journal import Journal
 from workers.orphan import find_classes
+from workers.patience import Stopped
+from workers.replay import replay
 from workers.verdict import Verdict
 
 _RELEASE_ROUNDS = 100  # of 10 ms: longer than the broker takes to answer
@@ -62,15 +64,16 @@ class Process:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="genfleet", daemon=True)
         self._thread.start()
+        self._journal = Journal(folders.journal(), self.worker)
         self.clerk: Clerk = self._run(self._hired(url)).result()
         find_classes()
         if (folder := settings().recipes_folder) is not None:
             importable_from(folder)
-        self._run(self.clerk.replay())
+        self._run(replay(self._journal, self.clerk))
 
     async def _hired(self, url: str) -> Clerk:
         # On the event loop, to which its connections belong.
-        return Clerk(url, self.worker, Journal(folders.journal(), self.worker))
+        return Clerk(url, self.worker, self._journal)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -192,7 +195,7 @@ class Process:
     async def _drain(self, grace: float) -> list[Unit]:
         back = await self._release(list(self._held))
         await self._ended(grace)
-        self.clerk.late = True
+        self.clerk.patience.late = True
         for task in self._held.values():
             # A call is cut short and settled as unknown; a settlement under way is not cut, see clerk.py.
             task.cancel()

@@ -47,7 +47,7 @@ def test_journals(tmp_path: Path) -> None:
     """Answers that wait for the broker, and those that could not be settled."""
     journal = Journal(tmp_path / "journal", "worker")
     journal.write("t", {"examples": ["an answer"]})
-    journal.set_aside({"examples": ["an answer"]})
+    journal.set_aside({"examples": ["an answer"]}, "its job is lost")
     assert len(list((tmp_path / "journal").iterdir())) == 2
     assert open_to_others(tmp_path) == []
     journal.done("t")

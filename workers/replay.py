@@ -1,0 +1,36 @@
+"""What dead workers of this machine have left in their journals, brought to the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from ledger.damaged import Damaged, reading
+from ledger.leases import Settlement
+from workers.clerk import Clerk
+from workers.journal import Journal
+from workers.patience import Stopped
+
+
+async def replay(journal: Journal, clerk: Clerk) -> None:
+    """Settles it, through this process's own journal where the broker is away; what cannot be is set aside."""
+    tasks = set()
+    for left in journal.left_behind():
+        task = asyncio.ensure_future(_replayed(left, journal, clerk))
+        tasks.add(task)
+        # A file goes after its last line: by then each is settled, set aside or in this process's own journal.
+        while not task.done() and not journal.holds(left):
+            await asyncio.wait([task], timeout=0.1)
+    await asyncio.gather(*tasks)
+
+
+async def _replayed(left: Any, journal: Journal, clerk: Clerk) -> None:
+    try:
+        with reading("a line of the journal"):
+            given = {name: left[name] for name in ("job", "model", "unit", "token", "attempt", "examples")}
+            settlement = Settlement.model_validate(left["settlement"])
+        with contextlib.suppress(Stopped):  # it stays in the journal
+            await clerk.settle(settlement=settlement, **given)
+    except Damaged as damaged:
+        journal.set_aside(left, str(damaged))
