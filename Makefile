@@ -55,11 +55,12 @@ lint: env ## formatting, lint and types
 fuzz: env ## inputs of all kinds that nobody has thought of, so many for each target (N=5000)
 	cd tests && ../$(BIN)/python -m fuzz $(N)
 
-bench: env ## what genfleet itself costs: CPU an example, calls in flight, growth, enqueueing, starting and stopping
+bench: env ## what genfleet itself costs: CPU an example, calls in flight, growth, enqueueing, starting, stopping, looking
 	@$(BIN)/python -m benchmarks.load $(ARGS)
 	@$(BIN)/python -m benchmarks.growth --sizes 1000 10000
 	@$(BIN)/python -m benchmarks.enqueue
 	@$(BIN)/python -m benchmarks.start_stop
+	@$(BIN)/python -m benchmarks.views
 
 bench-limits: env ## ours beside others: is the limit used, is it kept (ARGS="--quick")
 	@$(BIN)/python -m benchmarks.limits $(ARGS)
