@@ -25,7 +25,7 @@ PACKAGES = ("config", "ledger", "workers", "producers", "console")
 USES_LOGGING = {
     "config/events.py": "names its levels",
     "config/logs.py": "is the log",
-    "console/progress.py": "moves the log above the live display",
+    "console/told_log.py": "moves the log above the live display",
 }
 #: Fields of the form itself.
 RESERVED = {"at", "level", "event", "message"}
