@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config.money import NANO, to_nano_usd
-from console.progress import dollars, span
+from console.reading.words import dollars, span
 from producers.estimate import Estimate, Known
 from producers.plan import Plan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config import folders
 from config.logs import tell
-from console.progress import dollars, span
+from console.reading.words import dollars, span
 from ledger.status import Status
 
 

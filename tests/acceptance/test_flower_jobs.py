@@ -12,7 +12,7 @@ from browser import Browser
 from fleet_bench import MODEL, Fleet
 from flower_looks import Shown, fleet_of_its_own
 
-from console.progress import dollars
+from console.reading.words import dollars
 from ledger import latest
 from ledger.status import Status
 
