@@ -7,7 +7,7 @@ from ledger.connection import Redis
 from ledger.status import Status, status_of
 from producers import submission
 from workers.queues import drop
-from workers.sending import enqueue
+from workers.sending import announce, enqueue
 
 
 def rest(redis: Redis, job: str, state: jobs.State) -> Status:
@@ -38,6 +38,8 @@ def retry(redis: Redis, job: str, reason: str | None = None) -> int:
     units = todo.reopen(redis, job, todo.rejected(redis, job, reason))
     if units:
         jobs.set_state(redis, job, "running")
+        if rests:
+            announce()
         # While it rested, the messages of the others were dropped.
         wanted = todo.unsettled(redis, job) if rests else units
         enqueue(status_of(redis, job).model, job, todo.named(redis, job, wanted))

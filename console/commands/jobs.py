@@ -17,7 +17,7 @@ from console.tables import limits_row, show
 from ledger import budget as ledger_budget
 from ledger import jobs
 from ledger import limits as ledger_limits
-from ledger.status import status_of
+from ledger.status import Status, status_of
 from producers.plan import SubmitError
 from workers.app import app as celery
 from workers.app import task_name
@@ -40,11 +40,14 @@ def retry(
     with ledger() as redis:
         job = jobs.find(redis, job)
         units = acting.retry(redis, job, reason)
-        known = {name.partition(":")[2] for name in status_of(redis, job).reasons if name.startswith("rejected:")}
+        reading = status_of(redis, job)
+        known = {name.partition(":")[2] for name in reading.reasons if name.startswith("rejected:")}
         why = f" for {reason}" if reason else ""
         print(f"{job}: {units} tasks rejected{why} are enqueued again.", file=sys.stderr)
         if not units and reason and known:
             print(f"It has examples rejected for {', '.join(sorted(known))}.", file=sys.stderr)
+        if units:
+            _say_what_is_missing(reading)
 
 
 def pause(job: JobId = None) -> None:
@@ -83,8 +86,12 @@ def resume(
         job = jobs.find(redis, job)
         sent, reading = acting.resume(redis, job, budget, priority)
         print(f"{job}: {reading.state}, {sent} tasks enqueued.", file=sys.stderr)
-        if reading.state == "running" and reading.enqueued < reading.tasks:
-            print("Not all of it was enqueued yet: run its submit command again too.", file=sys.stderr)
+        _say_what_is_missing(reading)
+
+
+def _say_what_is_missing(reading: Status) -> None:
+    if reading.state == "running" and reading.enqueued < reading.tasks:
+        print("Not all of it was enqueued yet: run its submit command again too.", file=sys.stderr)
 
 
 def limits(
