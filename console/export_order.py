@@ -5,12 +5,13 @@ DuckDB sorts where the examples stand, not the examples: sorting the rows themse
 """
 
 import glob
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import duckdb
+
+from ledger.storable import read_json
 
 Example = dict[str, Any]
 
@@ -39,7 +40,7 @@ class Ordered:
                 at = 0
                 with path.open("rb") as file:
                     for line in file:
-                        example = json.loads(line)
+                        example = read_json(line)
                         look(example)
                         places.write(f"{example['index']},{number},{at}\n")
                         at += len(line)
@@ -55,7 +56,7 @@ class Ordered:
                 if len(files) > _MOST_OPEN:
                     files.pop(next(iter(files))).close()
                 file.seek(at)
-                yield json.loads(file.readline())
+                yield read_json(file.readline())
         finally:
             for file in files.values():
                 file.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.storable import json_line, whole_text
+from ledger.storable import json_line, read_json, whole_text
 
 #: The columns of an attempt and their types in DuckDB and Parquet, in this order; then comes `more`.
 COLUMNS = {
@@ -76,7 +76,7 @@ def record_of(row: Row) -> dict[str, Any]:
             timespec="microseconds" if at.microsecond % 1000 else "milliseconds"
         )
     more = row[len(COLUMNS)]
-    return record if more is None else record | json.loads(more)
+    return record if more is None else record | read_json(more)
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from ledger.damaged import reading
 from ledger.fleet import DEAD_AFTER_SECONDS
 from ledger.jobs import Spec, spec_of
 from ledger.scripts import script_text
+from ledger.storable import json_bytes
 from ledger.todo import facts_of
 
 _CONNECTIONS = 64
@@ -174,8 +174,8 @@ class Leases:
                 job,
                 keys.learned(model),
                 settlement.to_script(),
-                json.dumps(attempt, ensure_ascii=False),
-                json.dumps(examples, ensure_ascii=False),
+                json_bytes(attempt),
+                json_bytes(examples),
             ],
         )
         return bytes(reply).decode()

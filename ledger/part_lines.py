@@ -1,11 +1,11 @@
 """Part files of JSON lines, which examples are kept in: their texts are read one by one and are never summed up."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ledger.part_files import PartDamaged
+from ledger.storable import read_json
 
 
 class Lines:
@@ -43,7 +43,7 @@ class Lines:
 
 def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
-        row: dict[str, Any] = json.loads(line)
+        row: dict[str, Any] = read_json(line)
     except ValueError as error:
         raise PartDamaged(path, f"line {number} is not JSON") from error
     return row

@@ -12,7 +12,6 @@ written: what is read again and lies beyond a cursor has either no rows of that 
 
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -38,7 +37,7 @@ from ledger.part_files import (
 )
 from ledger.part_lines import Lines
 from ledger.part_merge import compact
-from ledger.storable import json_line
+from ledger.storable import json_line, read_json
 
 __all__ = ["KINDS", "Entry", "Kind", "Parts", "PartsBusy", "PartsError"]
 
@@ -219,11 +218,11 @@ def _identity(writer: IO[str]) -> str:
 def _rows(entry: Entry) -> Iterator[tuple[Kind, Any]]:
     stream_id, attempt, listed = entry
     try:
-        examples = [(_OUTCOMES[example["outcome"]], example) for example in json.loads(listed)]
+        examples = [(_OUTCOMES[example["outcome"]], example) for example in read_json(listed)]
         kinds = [kind for kind, _ in examples]
         # Counted here and not where the record is made: an attempt whose examples another one had settled has none.
         numbers = {"accepted": kinds.count("accepted"), "rejected": kinds.count("rejected")}
-        yield "attempts", row_of(json.loads(attempt) | numbers)
+        yield "attempts", row_of(read_json(attempt) | numbers)
         for kind, example in examples:
             yield kind, json_line(example)
     except (ValueError, KeyError, TypeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from array import array
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from console.report.duplicates import Duplicates, Shingles
 from ledger.part_files import PartDamaged
+from ledger.storable import read_json
 
 SHOWN = 10
 #: Examples whose texts are looked at; of more, a random sample.
@@ -111,7 +111,7 @@ def _read(paths: Sequence[Path], place: _Place) -> dict[str, Any]:
 
 def _example(line: bytes, path: Path) -> dict[str, Any]:
     try:
-        example: dict[str, Any] = json.loads(line)
+        example: dict[str, Any] = read_json(line)
     except ValueError as error:
         raise PartDamaged(path, "a line is not JSON") from error
     return example
