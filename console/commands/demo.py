@@ -79,10 +79,13 @@ def demo(
     with contextlib.ExitStack() as stack:
         with Progress() as progress:
             progress.wait("Starting a broker, a simulated provider, Flower and two workers")
+            arguments = ["provider", "--port", str(port), "--latency", "1.0"]
+            # It starts while the broker does.
+            provider = Service("provider", arguments, lambda: answers(f"{root}/health"))
+            stack.callback(provider.stop)
             url = stack.enter_context(broker())
             use_broker(url)
-            arguments = ["provider", "--port", str(port), "--latency", "1.0"]
-            stack.enter_context(Service("provider", arguments, lambda: answers(f"{root}/health")))
+            stack.enter_context(provider)
             stack.enter_context(flower(flower_port))
             redis = connect(url)
             planned = plan(_RECIPES, count=count, model_id=_MODEL, seed=int(time.time()) if seed is None else seed)
