@@ -155,11 +155,10 @@ def of_job(
 def _entries(redis: Redis, stream: str, since: float, until: float | None, most: int | None) -> list[Any]:
     """Of more than `most` entries, the first in each of so many equal spans of time, and the last one."""
     low, high = round(since * 1000), "+" if until is None else round(until * 1000)
-    if most is None or redis.xlen(stream) <= most:
-        return list(redis.xrange(stream, min=low, max=high))
-    first, last = redis.xrange(stream, min=low, max=high, count=1), redis.xrevrange(stream, max=high, min=low, count=1)
-    if not first:
-        return []
+    first = redis.xrange(stream, min=low, max=high, count=None if most is None else most + 1)
+    if most is None or len(first) <= most:
+        return list(first)
+    last = redis.xrevrange(stream, max=high, min=low, count=1)
     begin, end = round(_seconds(first[0][0]) * 1000), round(_seconds(last[0][0]) * 1000)
     with redis.pipeline(transaction=False) as pipe:
         for step in range(most):

@@ -28,13 +28,12 @@ def series(
         over: nothing is at work on it any more, so that its counters are those of its end.
     """
     known = first if since is None else since + 0.001
-    most = POINTS if since is None else None
-    own = history.of_job(redis, job, known, last + _AROUND, most)
+    own = history.of_job(redis, job, known, last + _AROUND, POINTS)
     begin = JobReading(first, 0, 0, 0, 0, 0, 0, 0)
     if over and last > (own[-1].at if own else known):
         # It ended between two readings, or with its last worker.
         own.append(history.counters(redis, job, last))
-    of_model = history.of_model(redis, model, known - (_AROUND if since is None else 0), last + _AROUND, most)
+    of_model = history.of_model(redis, model, known - (_AROUND if since is None else 0), last + _AROUND, POINTS)
     return {
         "job": job_columns([begin, *own] if since is None else own),
         "model": model_columns(of_model),

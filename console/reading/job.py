@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.money import NANO
+from console.reading.course import Course
 from console.reading.money import Forecast, forecast
 from console.reading.rate import MINUTE, Growth, growth, now_per_minute, since_first
 from console.reading.time_left import Left, time_left
@@ -17,7 +18,6 @@ from ledger.jobs import AT_REST
 from ledger.status import Status, status_of
 
 _OWN_EVERY_SECONDS = 5.0
-_OWN_KEPT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ class JobReader:
     def __init__(self, redis: Redis, job: str) -> None:
         self._redis = redis
         self._job = job
-        self._history: list[JobReading] = []
-        # Between the ledger's readings, which are far apart for a long job.
-        self._own: deque[JobReading] = deque()
+        self._course: Course | None = None
         self._reasons: deque[tuple[float, Mapping[str, int]]] = deque()
 
     def read(self, status: Status | None = None) -> JobView:
@@ -83,7 +81,7 @@ class JobReader:
             status.running,
         )
         readings = self._readings(first, end, rests)
-        run = growth(readings, rests=rests)
+        run = growth(readings)
         money, each = forecast(status), status.total / max(1, status.tasks)
         left = budget_left = None
         if not rests:
@@ -114,15 +112,16 @@ class JobReader:
     def _readings(self, first: float, end: JobReading, rests: bool) -> list[JobReading]:
         if not first:
             return []
-        since = self._history[-1].at + 0.001 if self._history else 0.0
-        self._history += history.of_job(self._redis, self._job, since)
-        while self._own and self._own[0].at < end.at - _OWN_KEPT_SECONDS:
-            self._own.popleft()
-        if not rests and (not self._own or end.at - self._own[-1].at >= _OWN_EVERY_SECONDS):
-            self._own.append(end)
-        begin = JobReading(first, 0, 0, 0, 0, 0, 0, 0)
-        middle = sorted([*self._history, *self._own], key=lambda reading: reading.at)
-        return [begin, *(one for one in middle if first < one.at < end.at), end]
+        if self._course is None or self._course.first != first:
+            self._course = Course(first)
+        course = self._course
+        for reading in history.of_job(self._redis, self._job, course.until + 0.001):
+            course.add(reading)
+        readings = course.up_to(end, rests=rests)
+        if not rests and end.at - course.until >= _OWN_EVERY_SECONDS:
+            # The ledger's readings are far apart for a long job.
+            course.add(end)
+        return readings
 
     def _recent(self, at: float, reasons: Mapping[str, int]) -> Mapping[str, int] | None:
         self._reasons.append((at, reasons))

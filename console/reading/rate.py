@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 MINUTE = 60.0
-_GAP_SECONDS = 30.0
-#: Of a long job the ledger's readings are a thousandth of its time apart.
-_GAP_SHARE = 3 / 1000
 
 
 class Reading(Protocol):
@@ -55,61 +52,29 @@ def _settled(reading: Reading) -> float:
     return reading.settled
 
 
-def growth(
-    readings: Sequence[R], seconds: float | None = None, of: Callable[[R], float] = _settled, *, rests: bool = False
-) -> Growth:
+def growth(readings: Sequence[R], seconds: float | None = None, of: Callable[[R], float] = _settled) -> Growth:
     """What came within the last `seconds` before the last reading; None for all of the time.
 
-    Where the span begins between two readings, so much of what came between them counts as lies in it. While a job is
-    at rest, or no worker lives, nobody takes readings: of such a gap as much time counts as its growth took at the
-    usual rate. Time since the last but one reading counts whole, unless the job `rests`. A counter that falls, as that
-    of the settled does when rejected examples are enqueued again, has not grown.
+    Where the span begins between two readings, so much of what came between them counts as lies in it. A counter that
+    falls, as that of the settled does when rejected examples are enqueued again, has not grown.
 
     Args:
-        readings: the earliest first.
+        readings: the earliest first, of time that was worked (`console.reading.course`).
         seconds: how far back.
         of: the counter, by default that of the settled examples.
-        rests: nobody works on it any more.
     """
     since = None if seconds is None or not readings else readings[-1].at - seconds
-    usual = _Usual(readings, of)
     amount = time = 0.0
-    for place in range(len(readings) - 1, 0, -1):
-        before, after = readings[place - 1], readings[place]
-        came = max(0.0, of(after) - of(before))
+    for after, before in itertools.pairwise(reversed(readings)):
         lasted = after.at - before.at
-        if place < len(readings) - 1 or rests:
-            lasted = usual.worked(before, after, came)
         if lasted <= 0:
             continue
-        if since is not None and after.at - lasted < since:
+        came = max(0.0, of(after) - of(before))
+        if since is not None and before.at < since:
             part = max(0.0, after.at - since)
             return Growth(amount + came * part / lasted, time + part)
         amount, time = amount + came, time + lasted
     return Growth(amount, time)
-
-
-class _Usual(Generic[R]):
-    """How far apart readings usually are, and how fast the counter grows between them."""
-
-    def __init__(self, readings: Sequence[R], of: Callable[[R], float]) -> None:
-        self._readings = readings
-        self._of = of
-        self._rate: float | None = None
-
-    def worked(self, before: R, after: R, came: float) -> float:
-        """Seconds of work between two readings."""
-        lasted = after.at - before.at
-        if not self._is_gap(before, after):
-            return lasted
-        if self._rate is None:
-            pairs = [pair for pair in itertools.pairwise(self._readings) if not self._is_gap(*pair)]
-            seconds = sum(two.at - one.at for one, two in pairs)
-            self._rate = sum(max(0.0, self._of(two) - self._of(one)) for one, two in pairs) / (seconds or 1.0)
-        return min(lasted, came / self._rate) if self._rate else (lasted if came else 0.0)
-
-    def _is_gap(self, before: R, after: R) -> bool:
-        return after.at - before.at > max(_GAP_SECONDS, _GAP_SHARE * (after.at - self._readings[0].at))
 
 
 def since_first(readings: Sequence[R]) -> Sequence[R]:

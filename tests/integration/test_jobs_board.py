@@ -55,6 +55,9 @@ def test_of_many_readings_some_are_taken_evenly(bench: Bench) -> None:
     assert max(gaps) <= 2 * min(gaps)
     assert history.of_job(bench.redis, job.id, since=some[-2].at, until=some[-1].at - 1) == every[-50:-1]
     assert history.of_job(bench.redis, job.id, since=60_000, most=100) == []
+    # As for a page that has slept.
+    assert 100 <= len(history.of_job(bench.redis, job.id, since=every[2_000].at, most=100)) <= 101
+    assert history.of_job(bench.redis, job.id, since=every[-100].at, most=100) == every[-100:]
 
 
 def test_newest_examples_are_read_by_what_became_of_them(bench: Bench) -> None:

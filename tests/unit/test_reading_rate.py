@@ -49,35 +49,6 @@ def test_a_span_may_begin_between_two_readings() -> None:
     assert growth([Point(0, 0), Point(25, 100), Point(125, 600)], 60) == (300, 60)
 
 
-def test_a_pause_is_not_time_at_work() -> None:
-    """An hour in which no process took readings and nothing came makes no rate lower."""
-    before = steady(270, 1)
-    after = [Point(before[-1].at + 3600 + STEP * k, before[-1].settled + round(STEP * k)) for k in range(61)]
-    assert growth([*before, *after]).per_minute == pytest.approx(60, rel=0.01)
-    assert now_per_minute([*before, *after][: len(before) + 3]) == pytest.approx(60, rel=0.15)
-
-
-def test_what_came_at_the_end_of_a_pause_took_no_hour() -> None:
-    """The first reading after a pause may tell of a few results already, which took seconds."""
-    before = steady(270, 1)
-    after = [Point(before[-1].at + 3600 + STEP * k, before[-1].settled + 4 + round(STEP * k)) for k in range(3)]
-    assert growth([*before, *after]).per_minute == pytest.approx(60, rel=0.01)
-    assert growth([*before, *after], 20).per_minute == pytest.approx(60, rel=0.1)
-
-
-def test_readings_that_are_missing_are_no_pause() -> None:
-    """Where nobody took readings but as much came as usual, the time was worked."""
-    points = [point for point in steady(900, 2) if not 200 < point.at - 1000 < 400]
-    assert growth(points) == (1800, 900)
-
-
-def test_a_fleet_that_is_gone_is_slow_now() -> None:
-    """When the last reading is long past and nothing has come since, the rate of now is nought; not that of the run."""
-    gone = [*steady(270, 1), Point(1000 + 270 + 600, 270)]
-    assert now_per_minute(gone) == 0
-    assert growth(gone, rests=True).per_minute == pytest.approx(60)
-
-
 def test_the_way_of_the_first_calls_is_no_slowness() -> None:
     """Until the first result the rate of the last minute does not count the time, but the run's does."""
     slow_start = [Point(0, 0), Point(20, 0), Point(40, 10), Point(50, 20), Point(60, 30)]
@@ -106,7 +77,7 @@ def test_any_counter_of_the_ledgers_readings_has_a_rate() -> None:
 
 @given(readings)
 def test_the_whole_run_is_all_there_is(points: list[Point]) -> None:
-    """Without gaps, the growth of the run is from its first reading to its last."""
+    """The growth of the run is from its first reading to its last."""
     whole = growth(points)
     assert whole.amount == pytest.approx(points[-1].settled - points[0].settled)
     assert whole.seconds == pytest.approx(points[-1].at - points[0].at)
