@@ -14,7 +14,8 @@ from report_reading import Report
 
 from console.provider.answers import answer
 
-PHONE, DESKTOP = 375, 1280
+#: Paper is A4 without its margins.
+PHONE, DESKTOP, PAPER = 375, 1280, 688
 #: What of the page is wider than the window, but for what scrolls by itself.
 OUTSIDE = """[...document.querySelectorAll('body *')].filter((one) => !one.closest('.scroll, svg'))
   .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
@@ -54,6 +55,13 @@ def test_a_report_is_one_file_that_fits_every_window_and_paper(alone: Fleet, bro
     words = browser.text()
     assert f"{int(report.number('accepted'))}\naccepted of 80" in words
     assert "http 500" in words
+    # On paper it is light, whatever the screen is, and no chart is taller than a page.
+    browser.look(PAPER, dark=True)
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.ask("Emulation.setEmulatedMedia", {"media": "print", "features": features})
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.run(OUTSIDE) == []
+    assert max(browser.run("[...document.querySelectorAll('figure')].map((one) => one.offsetHeight)")) < 960
     paper = base64.b64decode(browser.ask("Page.printToPDF", {"printBackground": True})["data"])
     assert 3 <= len(re.findall(rb"/Type\s*/Page\b", paper)) <= 20
     assert set(browser.asked) == {address}
