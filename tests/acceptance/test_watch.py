@@ -151,6 +151,8 @@ def test_a_broker_that_goes_away_is_said_and_waited_for(fleet: Fleet) -> None:
             assert screen.ended(90) == 0
             assert screen.tells("600 accepted")
             assert "Traceback" not in screen.text + top.text
+    # In order: killed, it would leave its server behind.
+    again.end()
 
 
 def test_readings_as_json_are_the_ledgers(fleet: Fleet) -> None:
