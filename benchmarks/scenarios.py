@@ -41,7 +41,7 @@ class Scenario:
         real: what the provider enforces; limits that do not bind are set high above need, not left out, because
             people declare them too.
         declared: what the systems are told.
-        latency_seconds: of a call on the mean.
+        latency_seconds: of a call on the mean; `latency_sigma` is how far their logarithms lie around it.
         settle_seconds: at the beginning left out of the used share, where a system must first find the limit.
     """
 
@@ -55,6 +55,7 @@ class Scenario:
     changes: tuple[Change, ...] = ()
     settle_seconds: float = 0
     latency_seconds: float = LATENCY_SECONDS
+    latency_sigma: float = 0.4
     note: str = field(default="", compare=False)
 
     @property
@@ -93,6 +94,7 @@ class Scenario:
             "burst_seconds_requests": BURST_SECONDS["requests"],
             "burst_seconds_tokens": BURST_SECONDS["tokens"],
             "latency_seconds": self.latency_seconds,
+            "latency_sigma": self.latency_sigma,
             "mean_completion_tokens": MEAN_COMPLETION_TOKENS,
             "completion_sigma": COMPLETION_SIGMA,
         }

@@ -36,7 +36,7 @@ from ledger.status import status_of
 
 IN_FLIGHT = 500
 _EXAMPLES = 2_000
-_SCENARIO = Scenario(0, "start and stop", "concurrent", Limits(), Limits(), _EXAMPLES)
+_SCENARIO = Scenario(0, "start and stop", "concurrent", Limits(), Limits(), _EXAMPLES, latency_sigma=0.0)
 _MOST_SECONDS = 60.0
 
 
@@ -128,7 +128,6 @@ def _until(bench: Bench, command: list[str], condition: Callable[[], bool], env:
 
 def _stop(console: Console, bench: Bench, client: Redis) -> None:
     client.flushdb()
-    bench.control({"latency_sigma": 0})
     rows = write_rows(bench)
     fleet = Genfleet(2, IN_FLIGHT // 2)
     worker = fleet.start_worker(bench)
