@@ -8,7 +8,7 @@ import duckdb
 
 from config.errors import UserError
 from config.private import FILE
-from console.export_formats import flattened, write_chat, write_csv, write_jsonl, write_parquet
+from console.export_formats import Columns, write_chat, write_csv, write_jsonl, write_parquet
 from console.export_order import Example, Ordered
 from ledger.part_files import sync_folder
 from ledger.parts import Parts
@@ -29,17 +29,16 @@ def export(directory: Path, to: Path, format: str | None = None) -> int:  # noqa
     not grow with the job. Raises ExportError, and PartsError when the folder cannot be read.
     """
     kind = format_of(to, format)
-    columns: dict[str, None] = {}
+    columns = Columns()
 
-    def look(example: Example) -> None:
-        if kind == "csv":
-            columns.update(dict.fromkeys(flattened(example)))
-        elif kind == "chat" and not example.get("messages"):
+    def want_messages(example: Example) -> None:
+        if not example.get("messages"):
             raise ExportError(
                 f"Recipe {example['recipe']} makes no conversations (it has no [chat] part): "
                 "export as jsonl, parquet or csv."
             )
 
+    looks = {"csv": columns.meet, "chat": want_messages}
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -48,7 +47,7 @@ def export(directory: Path, to: Path, format: str | None = None) -> int:  # noqa
         ):
             scratch = Path(folder)
             examples = Ordered(paths, scratch)
-            count = examples.survey(look)
+            count = examples.survey(looks.get(kind))
             if not count:
                 raise ExportError(f"{directory} holds no accepted examples: collect the job first.")
             unfinished = scratch / "unfinished"

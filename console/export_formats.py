@@ -4,6 +4,8 @@
 the columns' types), and are taken apart into columns `output.x` and `variables.y` in CSV.
 """
 
+from __future__ import annotations
+
 import csv
 import glob
 import json
@@ -14,7 +16,7 @@ from typing import Any
 import duckdb
 
 from console.export_order import SETTINGS, Example
-from ledger.storable import json_line
+from ledger.storable import json_bytes, json_line
 
 #: What a row holds and its type in Parquet, in this order.
 FIELDS = {
@@ -33,7 +35,13 @@ FIELDS = {
     "attempts": "BIGINT",
     "at": "VARCHAR",
 }
+_SHAPES = 1_000
 _ROW_GROUP = 10_000  # rows; DuckDB keeps a group in memory while it writes it
+
+
+_Place = tuple[int, str, str | None]
+"""A column's number, the example's field that goes there, and which of the field's own."""
+_Shape = tuple[tuple[str, ...] | None, ...]
 
 
 def write_jsonl(examples: Iterable[Example], to: Path) -> None:
@@ -56,7 +64,7 @@ def write_parquet(examples: Iterable[Example], to: Path, scratch: Path) -> None:
     with rows.open("wb") as file:
         for example in examples:
             row = {field: example.get(field) for field in FIELDS}
-            row |= {field: json_text(row[field]) for field in ("variables", "output")}
+            row |= {field: json_bytes(row[field]).decode() for field in ("variables", "output")}
             file.write(json_line(row))
     columns = ", ".join(f"'{field}': '{kind}'" for field, kind in FIELDS.items())
     target = str(to).replace("'", "''")
@@ -68,34 +76,59 @@ def write_parquet(examples: Iterable[Example], to: Path, scratch: Path) -> None:
         connection.execute(query, [glob.escape(str(rows))])
 
 
-def write_csv(examples: Iterable[Example], to: Path, columns: Iterable[str]) -> None:
+def write_csv(examples: Iterable[Example], to: Path, columns: Columns) -> None:
     """A header and a row an example, null as an empty field. Raises OSError."""
     with to.open("w", encoding="utf-8", newline="") as file:
         # The standard's line ends, because only with them the module quotes every carriage return in a text.
-        table = csv.DictWriter(file, list(columns), restval="", lineterminator="\r\n")
-        table.writeheader()
+        table = csv.writer(file, lineterminator="\r\n")
+        table.writerow(columns.names)
         for example in examples:
-            table.writerow({name: _cell(value) for name, value in flattened(example).items()})
+            table.writerow(columns.row(example))
 
 
-def flattened(example: Example) -> dict[str, Any]:
-    """The example's values by CSV column: those of nested fields one level down, deeper ones as they are."""
-    flat: dict[str, Any] = {}
-    for field in FIELDS:
-        value = example.get(field)
-        if isinstance(value, dict):
-            flat |= {f"{field}.{name}": item for name, item in value.items()}
-        else:
-            flat[field] = value
-    return flat
+class Columns:
+    """The columns of a table of examples: nested fields are taken apart one level down, deeper values are JSON text."""
 
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        # Most examples of a recipe have the same fields: where they go is found once.
+        self._places: dict[_Shape, list[_Place]] = {}
 
-def json_text(value: Any) -> str:
-    """The value as JSON, readable: only what JSON itself demands is escaped."""
-    return json.dumps(value, ensure_ascii=False)
+    @property
+    def names(self) -> list[str]:
+        """The header, in the order in which the columns were met."""
+        return list(self._numbers)
+
+    def meet(self, example: Example) -> None:
+        """Takes up the columns that the example has. All examples are met before the first row."""
+        self._of(example)
+
+    def row(self, example: Example) -> list[str]:
+        """The example's cells, a column each."""
+        cells = [""] * len(self._numbers)
+        for number, field, name in self._of(example):
+            value = example.get(field)
+            cells[number] = _cell(value if name is None or value is None else value[name])
+        return cells
+
+    def _of(self, example: Example) -> list[_Place]:
+        shape = tuple([tuple(value) if isinstance(value, dict) else None for value in map(example.get, FIELDS)])
+        places = self._places.get(shape)
+        if places is None:
+            if len(self._places) >= _SHAPES:
+                self._places.clear()
+            places = self._places[shape] = []
+            for field, inner in zip(FIELDS, shape, strict=True):
+                for name in [None] if inner is None else inner:
+                    column = field if name is None else f"{field}.{name}"
+                    places.append((self._numbers.setdefault(column, len(self._numbers)), field, name))
+        return places
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
-    return value if isinstance(value, str) else json_text(value)
+    # Numbers are the same in JSON.
+    return repr(value) if type(value) in (int, float) else json.dumps(value, ensure_ascii=False)
