@@ -107,7 +107,7 @@ def make(redis: Redis, examples: int) -> str:
             for unit, worker in _shared(workers, done - size, last)
         ])  # fmt: skip
         results.claim("bench", "nowhere")
-        entries = results.read("0", 2 * _BATCH, 0)
+        entries = results.read("0", 2 * _BATCH)
         if entries:
             results.trim(entries[-1][0])
     for number in range(latest.ACCEPTED):

@@ -46,12 +46,12 @@ class Collector:
         self._thread: threading.Thread | None = None
         self._name = f"collect {job}"
 
-    def step(self, block_ms: int = 1_000) -> int:
-        """Store what has come, at most BATCH entries, and return their number; waits `block_ms` for a first one."""
+    def step(self) -> int:
+        """Store what has come, at most BATCH entries, and return their number."""
         self._claim()
         # From the start each time: what a step has stored is gone from the stream, unless the broker went away
         # in between, and then it is passed over on the second reading.
-        entries = self._results.read("0", BATCH, block_ms)
+        entries = self._results.read("0", BATCH)
         if entries:
             self.parts.write(entries)
             self._results.trim(entries[-1][0])
@@ -61,7 +61,7 @@ class Collector:
     def drain(self) -> int:
         """Store all that is there, merge the small parts, and return the number of entries."""
         total = 0
-        while taken := self.step(block_ms=0):
+        while taken := self.step():
             total += taken
         self.parts.compact(least=2)
         return total

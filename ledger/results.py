@@ -29,16 +29,11 @@ class Results:
         self._release = redis_client.register_script(_RELEASE)
         self._claimed = ("", "")
 
-    def read(self, after: str, count: int, block_ms: int) -> list[tuple[str, bytes, bytes]]:
-        """Return up to `count` entries after the id `after` ("0": from the start): (id, attempt, examples).
-
-        When there are none it waits up to `block_ms` milliseconds for the first one; 0 does not wait. The wait
-        must be shorter than the client's socket timeout.
-        """
-        found = self._range(after, count)
-        if not found and block_ms and self._redis.xread({self._stream: after}, count=1, block=block_ms):
-            found = self._range(after, count)
-        return found
+    def read(self, after: str, count: int) -> list[tuple[str, bytes, bytes]]:
+        """Return up to `count` entries after the id `after` ("0": from the start): (id, attempt, examples)."""
+        entries = self._redis.xrange(self._stream, min=f"({after}", count=count)
+        with reading(f'a result of job "{self.job}"'):
+            return [(key.decode(), fields[b"attempt"], fields[b"examples"]) for key, fields in entries]
 
     def claim(self, owner: str, place: str, ttl_ms: int = 15_000) -> None:
         """Become the one collector of the job for `ttl_ms`, or stay so for that much longer.
@@ -64,11 +59,6 @@ class Results:
     def release(self, owner: str) -> None:
         """Give the claim back at once, if `owner` holds it."""
         self._release(keys=[self._lock], args=[owner])
-
-    def _range(self, after: str, count: int) -> list[tuple[str, bytes, bytes]]:
-        entries = self._redis.xrange(self._stream, min=f"({after}", count=count)
-        with reading(f'a result of job "{self.job}"'):
-            return [(key.decode(), fields[b"attempt"], fields[b"examples"]) for key, fields in entries]
 
     def _ask(self, script: Redis, names: list[str], arguments: list[str]) -> None:
         answer = script(keys=names, args=arguments)

@@ -115,7 +115,7 @@ def _folder(job: str, to: Path | None, *, alone: bool) -> Path:
 def _step(collector: Collector, alone: bool) -> int:
     """Takes what has come of one job; of several jobs, one that another command collects is left to it."""
     try:
-        return collector.step(block_ms=0)
+        return collector.step()
     except CollectedElsewhere:
         if alone:
             raise

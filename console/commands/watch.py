@@ -53,8 +53,8 @@ def watch(job: JobId = None, as_json: JsonLines = False, every: Every = None, lo
 
     Example: genfleet watch
     """
-    # With workers, producers and DuckDB behind them, of which `status` needs nothing.
-    from console.local import follow  # noqa: PLC0415
+    # With DuckDB behind them, of which `status` needs nothing.
+    from console.following import follow  # noqa: PLC0415
     from console.progress import Progress  # noqa: PLC0415
     from ledger.collector import Collector  # noqa: PLC0415
 

@@ -249,7 +249,7 @@ def with_broker(client: Any) -> dict[str, Target]:
             lambda: todo.reopen(client, JOB, todo.rejected(client, JOB)),
             lambda: todo.cursor(client, JOB),
             lambda: list(todo.named(client, JOB, [0, 1])),
-            lambda: Results(client, JOB).read("0", 10, 0),
+            lambda: Results(client, JOB).read("0", 10),
             lambda: latest.read(client, JOB),
             lambda: history.record(client),
             lambda: history.of_job(client, JOB),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,27 +59,14 @@ def collected(directory: Path) -> dict[str, list[Any]]:
 
 
 def test_read(server: redis.Redis) -> None:
-    """Entries come in their order, after an id, as many as asked for; an empty stream is waited for only so long."""
+    """Entries come in their order, after an id, as many as asked for; of an empty stream there are none."""
     results = Results(server, "j")
-    assert results.read("0", 10, 0) == results.read("0", 10, 1) == []
+    assert results.read("0", 10) == []
     ids = settle(server, range(1, 6))
-    assert [key for key, _, _ in results.read("0", 3, 0)] == ids[:3]
-    assert results.read(ids[2], 10, 1_000)[0] == (ids[3], b'{"unit": 4}', results.read(ids[2], 1, 0)[0][2])
-    assert results.read(ids[4], 10, 0) == []
+    assert [key for key, _, _ in results.read("0", 3)] == ids[:3]
+    assert results.read(ids[2], 10)[0] == (ids[3], b'{"unit": 4}', results.read(ids[2], 1)[0][2])
+    assert results.read(ids[4], 10) == []
     assert server.xlen(STREAM) == 5
-
-
-def test_reading_wakes_up(server: redis.Redis) -> None:
-    """A reader that waits is woken by the first result."""
-    results = Results(server, "j")
-    got: list[Any] = []
-    reader = threading.Thread(target=lambda: got.extend(results.read("0", 10, 4_000)))
-    reader.start()
-    while not server.info("clients")["blocked_clients"]:
-        pass
-    settle(server, range(1, 2))
-    reader.join()
-    assert len(got) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,7 +86,7 @@ def test_trim(server: redis.Redis, ids: list[str], upto: str, left: list[str]) -
     results = Results(server, "j")
     results.claim("me", "host:/a")
     results.trim(upto)
-    assert [key for key, _, _ in results.read("0", 10, 0)] == left
+    assert [key for key, _, _ in results.read("0", 10)] == left
 
 
 def test_trimming_many(server: redis.Redis) -> None:
@@ -170,7 +156,7 @@ def test_trimming_after_the_claim_is_lost(server: redis.Redis) -> None:
 def test_collecting(server: redis.Redis, collector: Collector, tmp_path: Path) -> None:
     """A step takes what is there, a drain the rest; the stream is empty after it and the parts are few."""
     settle(server, range(1, 101))
-    assert collector.step(block_ms=0) == 100
+    assert collector.step() == 100
     settle(server, range(101, 121))
     assert collector.drain() == 20
     assert server.xlen(STREAM) == 0
@@ -198,7 +184,7 @@ def test_killed_between_steps(
     owner = Results if method == "trim" else Parts
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(owner, method, killing(getattr(owner, method)))
-        first.step(block_ms=0)
+        first.step()
     first.parts.close()  # as the kernel does; the claim in Redis stays
 
     settle(server, range(50, 61))
@@ -227,9 +213,9 @@ def test_the_thread_outlives_the_brokers_absence(each_server: Any, server: redis
     collector = Collector(impatient, "j", tmp_path)
     step = collector.step
 
-    def noting(block_ms: int = 10) -> int:
+    def noting() -> int:
         try:
-            return step(block_ms)
+            return step()
         except redis.TimeoutError:
             seen.append("away")
             server.client_unpause()
@@ -260,7 +246,7 @@ def test_a_thread_that_fails_says_so(server: redis.Redis, collector: Collector) 
 def test_two_collectors(server: redis.Redis, collector: Collector, tmp_path: Path) -> None:
     """A second collector is refused, to the same folder and to another, before it takes anything."""
     settle(server, range(1, 3))
-    collector.step(block_ms=0)
+    collector.step()
     same, another = Collector(server, "j", tmp_path / "job"), Collector(server, "j", tmp_path / "other")
     with pytest.raises(CollectedElsewhere, match=rf"^Job j is being collected to {tmp_path}/job by another"):
         same.start()
@@ -277,7 +263,7 @@ def test_two_collectors(server: redis.Redis, collector: Collector, tmp_path: Pat
 def test_a_folder_that_moved(server: redis.Redis, collector: Collector, tmp_path: Path) -> None:
     """The folder is known by itself: under another path the rest is collected to it all the same."""
     settle(server, range(1, 3))
-    collector.step(block_ms=0)
+    collector.step()
     collector.close()
     (tmp_path / "job").rename(tmp_path / "mounted elsewhere")
     settle(server, range(3, 6))
