@@ -64,7 +64,7 @@ def test_an_attempt_in_vain_leaves_the_example_on_the_list(bench: Bench) -> None
     job.settle(token="b")
     status = job.status()
     assert (status.attempts, status.accepted, status.reasons) == (2, 1, {"again:server_error": 1})
-    assert [examples for _, examples in job.results()] == ["[]", '[{"index": 0}]']
+    assert [examples for _, examples in job.results()] == ["[]", '[{"index":0}]']
 
 
 @pytest.mark.parametrize("outcome", ["accepted", "rejected", "again"])
@@ -396,7 +396,7 @@ def test_an_example_that_loses_three_leases_is_poison(bench: Bench) -> None:
     assert (status.rejected, status.reasons["rejected:poison"], status.running) == (1, 1, 0)
     assert job.money() == (0, 0, 1500)
     assert job.in_flight() == 0
-    assert [examples for _, examples in job.results()].count('[{"index": 0}]') == 1
+    assert [examples for _, examples in job.results()].count('[{"index":0}]') == 1
 
 
 def test_poison_that_is_tried_again_has_three_more_leases(bench: Bench) -> None:
