@@ -8,7 +8,7 @@
 -- KEYS[10] reasons  hash    "<outcome>:<reason>" -> count
 -- KEYS[11] results  stream  fields attempt, examples (JSON)
 -- KEYS[12] window   KEYS[13] budget   (as in admit.lua)
--- KEYS[14] orphans  set     tokens of attempts that were admitted before the broker lost the job, and settled after
+-- KEYS[14] orphans  set     of a job that the broker has lost and got back: tokens of attempts that were settled since
 -- ARGV[1] unit  ARGV[2] token  ARGV[3] job  ARGV[4] learned-key prefix
 -- ARGV[5] JSON {outcome: accepted|rejected|again, reason, accepted, rejected, cost (nano-dollars; -1 = not known),
 --          prompt_tokens, completion_tokens, cached_tokens, latency (seconds), retry_after_ms (429; 0 = not told),
@@ -21,7 +21,7 @@
 local job, todo, leases, model, unknown, window, fleet = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[12], KEYS[13]
 local unit, token = ARGV[1], ARGV[2]
 local s = cjson.decode(ARGV[5])
-local state, far, units = unpack(redis.call('HMGET', job, 'state', 'cursor', 'units'))
+local state, far, units, restored = unpack(redis.call('HMGET', job, 'state', 'cursor', 'units', 'restored'))
 if not far or (s.orphan and tonumber(far) <= tonumber(unit)) then return 'gone' end
 
 open_books(fleet)
@@ -41,6 +41,7 @@ local function correct(m, requests, tokens)
 end
 
 if held then
+  if restored then redis.call('SADD', KEYS[14], token) end
   end_lease(lease, unit, leases, KEYS[5], ARGV[3], of_job, of_model, of_fleet)
   if s.cost < 0 then
     redis.call('HSET', unknown, token, lease.reserved .. ' ' .. day)
@@ -66,9 +67,15 @@ else
   if kept then
     local nano, then_day = string.match(kept, '^(%S+) (%S+)')
     redis.call('HDEL', unknown, token)
+    if restored then redis.call('SADD', KEYS[14], token) end
     of_job.unknown = -tonumber(nano)
     if then_day == day then of_fleet.unknown = -tonumber(nano) end
-  elseif not s.orphan or redis.call('SADD', KEYS[14], token) == 0 then
+  elseif tonumber(far) <= tonumber(unit) then
+    return 'gone'  -- whoever brings the job back has not come to this task
+  elseif not s.orphan and not restored then
+    return 'repeat'
+  elseif redis.call('SADD', KEYS[14], token) == 0 then
+    -- Otherwise it was admitted before the broker lost the job, whether or not its worker has noticed the loss.
     return 'repeat'
   end
 end

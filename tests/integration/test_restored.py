@@ -106,9 +106,7 @@ def test_an_answer_finds_its_lost_job_again(bench: Bench, tmp_path: Path) -> Non
     assert job.settle(3, cost=50) == "gone"
     create(bench.redis, job.id, job.spec, job.model, [job.model], 5)
     restored.restore(bench.redis, job.id, found.books, found.last)
-    # Whoever was not told that the job was gone cannot be known from one whose answer was lost on its way back.
     job.register(5)
-    assert job.settle(4, cost=50) == "repeat"
     bench.redis.hset(keys.job(job.id), "cursor", 3)
     assert job.settle(3, cost=50, orphan=True) == "gone"
     bench.redis.hset(keys.job(job.id), "cursor", 5)
@@ -116,6 +114,23 @@ def test_an_answer_finds_its_lost_job_again(bench: Bench, tmp_path: Path) -> Non
     assert [job.settle(3, cost=50, orphan=True) for _ in range(3)] == ["settled", "repeat", "repeat"]
     assert job.status().cost_nano_usd == spent + 50
     assert job.admit(3) == Drop("settled")
+
+
+def test_an_answer_that_missed_the_loss_is_settled_too(bench: Bench, tmp_path: Path) -> None:
+    """A worker that did not ask while its job was lost is settled once, when the task is on the list; so are others."""
+    job, found = made(bench, tmp_path)
+    job.granted(3)
+    lost(bench, job)
+    restored.restore(bench.redis, job.id, found.books, found.last)
+    assert job.settle(3, cost=50) == "gone"
+    job.register(5)
+    spent = job.status().cost_nano_usd
+    assert [job.settle(3, cost=50) for _ in range(3)] == ["settled", "repeat", "repeat"]
+    assert job.status().cost_nano_usd == spent + 50
+    # What was admitted since is known by its lease.
+    job.granted(4)
+    assert [job.settle(4, cost=70) for _ in range(3)] == ["settled", "repeat", "repeat"]
+    assert job.status().cost_nano_usd == spent + 120
 
 
 def test_tasks_that_were_collected_are_passed_over(bench: Bench, tmp_path: Path) -> None:
