@@ -59,6 +59,8 @@ def test_what_is_drawn_is_what_the_ledger_counts(fleet: Fleet, columns: int) -> 
     job = a_job_at_work(fleet)
     with terminal(fleet, "watch", job, columns=columns, lines=30) as screen:
         screen.until_shown("accepted")
+        # That takes some seconds of work, of which there is none any more once its calls are held.
+        screen.until_shown("time left")
         status = held(fleet, job)
         screen.until_shown(f"{status.accepted:,} accepted · {status.rejected:,} rejected")
         use = limits.use(fleet.redis, MODEL)
