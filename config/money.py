@@ -29,13 +29,13 @@ class Price(Frozen):
         """
         plain = prompt - cached - written
         total = (
-            plain * Fraction(self.input)
-            + cached * Fraction(self.input if self.cached_input is None else self.cached_input)
-            + written * Fraction(self.input if self.cache_write is None else self.cache_write)
-            + completion * Fraction(self.output)
+            plain * self.input
+            + cached * (self.input if self.cached_input is None else self.cached_input)
+            + written * (self.input if self.cache_write is None else self.cache_write)
+            + completion * self.output
         )
         # USD per million tokens is 1,000 nano-dollars per token.
-        return round(total * 1000)
+        return int((total * 1000).to_integral_value(ROUND_HALF_EVEN))
 
     def plain_nano_usd(self) -> tuple[int, int]:
         """What a prompt token outside any cache and a completion token cost, in nano-dollars, rounded up."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import redis.asyncio
 from pydantic import BaseModel, ConfigDict
 
 from ledger import keys
-from ledger.connection import CONNECT_SECONDS, SOCKET_SECONDS
 from ledger.damaged import reading
 from ledger.fleet import DEAD_AFTER_SECONDS
 from ledger.jobs import Spec, spec_of
 from ledger.scripts import script_text
+from ledger.shared_client import SharedClient
 from ledger.storable import json_bytes
 from ledger.todo import facts_of
-
-_CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -94,16 +91,7 @@ class Leases:
 
     def __init__(self, url: str, worker: str) -> None:
         self.worker = worker
-        # Hundreds of calls may end in the same moment: they queue for a connection.
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url,
-            socket_timeout=SOCKET_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_keepalive=True,
-            max_connections=_CONNECTIONS,
-            timeout=None,
-        )
-        self._redis: Any = redis.asyncio.Redis.from_pool(pool)
+        self._redis: Any = SharedClient.of(url)
         self._admit = self._redis.register_script(script_text("admit"))
         self._settle = self._redis.register_script(script_text("settle"))
 

@@ -102,6 +102,7 @@ app.conf.update(
     task_create_missing_queues=True,
     task_default_queue="genfleet",
     task_routes=lambda name, *_, **__: {"queue": name} if name.startswith("generate.") else None,
+    worker_pool="workers.pool:Pool",
     worker_consumer="workers.consumer:Consumer",
     worker_hijack_root_logger=True,
     worker_redirect_stdouts=False,

@@ -7,6 +7,7 @@ Celery's own limit is per worker and has no burst; at high rates it runs at a th
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ class Consumer(CeleryConsumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """Called whenever the event loop starts, and so after every loss of the broker."""
         super().register_with_event_loop(hub)
+        # By the clock alone: a task that filled the buffer would publish it from the event loop that makes the calls.
+        self.event_dispatcher.buffer_limit = math.inf
         hub.call_repeatedly(_EVENTS_EVERY_SECONDS, self._flush_events)
         runtime.waker.listen(hub)
         runtime.look()

@@ -11,8 +11,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from threading import get_ident
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from config import folders
 from config.importing import importable_from
@@ -25,6 +26,7 @@ from workers.clerk import Clerk
 from workers.client import Answer, Client
 from workers.errors import Failure
 from workers.generate import generate
+from workers.greenlets import begin, wait_for
 from workers.journal import Journal
 from workers.orphan import find_classes
 from workers.patience import Stopped
@@ -56,7 +58,7 @@ class Process:
         self._clients: dict[str, Client] = {}
         self._keyed: set[str] = set()
         self._key_file = key_file_stamp()
-        self._held: dict[Unit, asyncio.Task[Verdict | None]] = {}
+        self._held: dict[Unit, asyncio.Task[Any]] = {}
         self._by_job: Counter[str] = Counter()
         self._making: set[Future[Verdict | None]] = set()
         self._back: list[Unit] = []
@@ -78,11 +80,23 @@ class Process:
     def _run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    # What a Celery task calls, from its thread.
+    # What Celery's pool and its tasks call.
+
+    def begin(self, task: Callable[[], object]) -> None:
+        """Runs a task on the event loop, soon."""
+        begin(task, self._loop)
 
     def generate(self, job: str, unit: int) -> Verdict | None:
         """Makes the examples of one task; None where there was nothing to do or the process drains."""
-        making: Future[Verdict | None] = self._run(self._hold(job, unit))
+        making = self._hold(job, unit)
+        try:
+            return wait_for(making, self._loop) if get_ident() == self._thread.ident else self._from_afar(making)
+        finally:
+            self.clerk.on_room(job)
+
+    def _from_afar(self, work: Coroutine[Any, Any, Verdict | None]) -> Verdict | None:
+        """From a thread of another pool of Celery's, as `celery worker -P threads` has."""
+        making: Future[Verdict | None] = self._run(work)
         self._making.add(making)
         if self._closed:
             # A task that Celery had in its own line is begun when the others have ended, and with them the event loop:
@@ -94,7 +108,6 @@ class Process:
             return None
         finally:
             self._making.discard(making)
-            self.clerk.on_room(job)
 
     async def _hold(self, job: str, unit: int) -> Verdict | None:
         self.on_arrival(job)
@@ -104,11 +117,10 @@ class Process:
         if self.draining or job in self.refused:
             self._back.append((job, unit))
             return None
-        task = asyncio.ensure_future(generate(job, unit, self))
-        self._held[job, unit] = task
+        self._held[job, unit] = cast("asyncio.Task[Any]", asyncio.current_task())
         self._by_job[job] += 1
         try:
-            return await task
+            return await generate(job, unit, self)
         except (asyncio.CancelledError, Stopped):
             self._back.append((job, unit))
             return None
@@ -178,7 +190,7 @@ class Process:
         going = [unit for unit in going if unit in self._held and unit not in self.clerk.busy]
         for unit in going:
             self._held[unit].cancel()
-        # Let `_hold` note what goes back; one of them may be granted its lease at this moment, and stays.
+        # One of them may be granted its lease at this moment, and stays.
         for _ in range(_RELEASE_ROUNDS):
             await asyncio.sleep(0.01)
             if not any(unit in self._held and unit not in self.clerk.busy for unit in going):
@@ -206,8 +218,6 @@ class Process:
         held = list(self._held.values())
         if held:
             await asyncio.wait(held, timeout=seconds)
-        # Let `_hold` note what goes back.
-        await asyncio.sleep(0.01)
 
     def close(self) -> None:
         """Closes connections and ends the loop; nothing may be held any more."""

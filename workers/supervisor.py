@@ -70,7 +70,7 @@ class Supervisor:
 
     def _start(self, name: str, index: int, failures: int = 0) -> Child:
         worker = f"{socket.gethostname()}-{name}-{uuid.uuid4().hex[:6]}"
-        command = [sys.executable, "-m", "celery", "-A", "workers", "--quiet", "worker", "-P", "threads"]
+        command = [sys.executable, "-m", "celery", "-A", "workers", "--quiet", "worker"]
         command += ["-c", str(self._concurrency), "-Q", self._queues, "-n", f"{name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
         log_file: IO[bytes] | None = None

@@ -67,7 +67,7 @@ def _supervised(fleet: Fleet) -> None:
 
 
 def _plain(fleet: Fleet) -> None:
-    fleet.celery("worker", "-P", "threads", "-c", str(THREADS), "--loglevel", "WARNING")
+    fleet.celery("worker", "-c", str(THREADS), "--loglevel", "WARNING")
 
 
 _START: dict[str, Callable[[Fleet], None]] = {"genfleet": _supervised, "celery": _plain}
