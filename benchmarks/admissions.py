@@ -117,7 +117,7 @@ async def _drive(case: Case, url: str, client: Any) -> Cost:
     each = CALLS // case.lines
     names = [_job(client, recipe, model, CALLS) for _ in range(case.jobs)]
     workers = [Leases(url, f"w{n}") for n in range(case.lines // case.jobs)]
-    granted: list[tuple[Leases, str, int, str]] = []
+    granted: list[tuple[Leases, str, int, str, str]] = []
     asked = 0
 
     async def line(worker: Leases, job: str, first: int) -> None:
@@ -130,7 +130,7 @@ async def _drive(case: Case, url: str, client: Any) -> Cost:
                 if isinstance(reply, Grant):
                     break
                 await asyncio.sleep(getattr(reply, "milliseconds", 0) / 1000)
-            granted.append((worker, job, unit, token))
+            granted.append((worker, job, unit, token, reply.incarnation))
             if reply.then is not None:
                 await asyncio.sleep(reply.then.milliseconds / 1000)
 
@@ -139,13 +139,14 @@ async def _drive(case: Case, url: str, client: Any) -> Cost:
     admission = await _cpu(client, lambda: _all(line(*one) for one in lines))
     script = float(client.info("commandstats")["cmdstat_evalsha"]["usec"])
 
-    async def settle(part: list[tuple[Leases, str, int, str]]) -> None:
-        for worker, job, unit, token in part:
+    async def settle(part: list[tuple[Leases, str, int, str, str]]) -> None:
+        for worker, job, unit, token, incarnation in part:
             done = Settlement(
                 outcome="accepted", accepted=1, cost=1_000_000, prompt_tokens=80, completion_tokens=200, latency=2.5
             )
             attempt = {"job": job, "unit": unit, "worker": worker.worker, "model": model.name, "outcome": "accepted"}
-            await worker.settle(job, model.name, unit, token, done, attempt, [{"index": unit, "output": "x" * 1000}])
+            examples = [{"index": unit, "output": "x" * 1000}]
+            await worker.settle(job, model.name, unit, token, incarnation, done, attempt, examples)
 
     settlement = await _cpu(client, lambda: _all(settle(granted[n::8]) for n in range(8)))
     for worker in workers:

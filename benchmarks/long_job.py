@@ -101,9 +101,11 @@ def make(redis: Redis, examples: int) -> str:
             for unit, worker in _shared(workers, done - size, done)
         ])  # fmt: skip
         assert all(reply[0] == b"go" for reply in granted), granted[0]
+        # Those of one question are all of one job, which the broker has not lost.
+        incarnation = granted[0][-1].decode()
         last = min(done, examples - IN_FLIGHT)
         _ask(redis, "settle", [
-            worker.question(worker.settle(job, of.name, unit, f"t{unit}", *_end(unit, job, worker.worker)))
+            worker.question(worker.settle(job, of.name, unit, f"t{unit}", incarnation, *_end(unit, job, worker.worker)))
             for unit, worker in _shared(workers, done - size, last)
         ])  # fmt: skip
         results.claim("bench", "nowhere")

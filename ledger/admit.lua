@@ -5,7 +5,8 @@
 -- dated by admission and corrected when calls end, never passes L whatever the calls turn out to use.
 --
 -- KEYS[1] job            hash    state, model, weight, turn, budget, spent, reserved, unknown, price_in, price_out (the
---                                most that a token can cost), plain_in, plain_out (outside any cache), …
+--                                most that a token can cost), plain_in, plain_out (outside any cache), incarnation
+--                                (named anew each time that the ledger comes to know the job), …
 -- KEYS[2] todo           hash    unit -> "<prompt bytes> <max tokens> <recipe> <json>"; a unit that is settled is gone
 -- KEYS[3] leases         hash    unit -> lease (see common.lua)
 -- KEYS[4] model          hash    rpm, tpm, concurrent (limits; absent = none), told_rpm, told_tpm (by the provider),
@@ -28,7 +29,8 @@
 -- ARGV[1] unit   ARGV[2] token of this attempt   ARGV[3] worker   ARGV[4] job   ARGV[5] learned-key prefix
 -- ARGV[6] ms that a heartbeat lasts   ARGV[7] "more" where others of the job wait behind this one in its worker
 --
--- Answers {"go", json, attempt, expected tokens, max tokens, plain_in, plain_out, ms until the next may ask, what binds then}
+-- Answers {"go", json, attempt, expected tokens, max tokens, plain_in, plain_out, ms until the next may ask, what binds then,
+--          incarnation, to be told when the attempt is settled}
 --       | {"wait", ms, what binds} | {"drop", why}
 local job, todo, leases, model, window, waiting, fleet = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[11], KEYS[12], KEYS[13]
 local unit, token, worker = ARGV[1], ARGV[2], ARGV[3]
@@ -74,12 +76,13 @@ end
 if held.token then
   -- Our own answer was lost on the way: give it again.
   if held.token ~= token then return {'drop', 'leased'} end
-  local plain = redis.call('HMGET', job, 'plain_in', 'plain_out')
-  return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), held.attempt, held.expected, held.cap, plain[1] or '', plain[2] or '', 0, ''}
+  local of = redis.call('HMGET', job, 'plain_in', 'plain_out', 'incarnation')
+  return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), held.attempt, held.expected, held.cap, of[1] or '', of[2] or '', 0, '',
+    of[3] or ''}
 end
 
 local j = redis.call('HMGET', job, 'state', 'budget', 'spent', 'reserved', 'unknown', 'price_in', 'price_out', 'weight', 'turn',
-  'plain_in', 'plain_out', 'first_at')
+  'plain_in', 'plain_out', 'first_at', 'incarnation')
 if not j[1] then return {'drop', 'gone'} end
 if j[1] ~= 'running' then return {'drop', j[1]} end
 local losses = tonumber(redis.call('HGET', KEYS[7], unit) or 0)
@@ -314,8 +317,8 @@ if more then take_turn() end
 redis.call('HSET', job, 'reserved', whole(reserved + worst), 'turn', job_turn_text(), 'first_at', j[12] or stamp)
 if not more then
   if #entries > 0 then redis.call('HDEL', waiting, mine) end
-  return {'go', json, tostring(attempt), tostring(expected), tostring(cap), j[10] or '', j[11] or '', 0, ''}
+  return {'go', json, tostring(attempt), tostring(expected), tostring(cap), j[10] or '', j[11] or '', 0, '', j[13] or ''}
 end
 wait, binds = wait_for()
 stand(wait, binds)
-return {'go', json, tostring(attempt), tostring(expected), tostring(cap), j[10] or '', j[11] or '', wait, binds}
+return {'go', json, tostring(attempt), tostring(expected), tostring(cap), j[10] or '', j[11] or '', wait, binds, j[13] or ''}

@@ -15,7 +15,7 @@ from config.errors import UserError
 from ledger import keys
 from ledger.damaged import reading
 
-FORMAT = 1
+FORMAT = 2
 """Raised by whoever changes what a script or a module of the ledger writes into a key or a field, what it reads there,
 or what a script takes and answers. Not raised for what a version that does not know it may leave alone, such as a field
 that nothing but a display reads."""

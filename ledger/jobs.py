@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
@@ -64,6 +65,9 @@ class Spec(BaseModel):
 def create(redis: Redis, job: str, spec: Spec, model: Model, candidates: list[Model], units: int) -> bool:
     """Makes the job known; False where it was already.
 
+    With it comes the name of this incarnation of the job: settle.lua tells by it what was admitted before the broker
+    lost the job. A job that is known keeps its own.
+
     `candidates` are all models that may answer: money is reserved at the highest price among them.
     """
     fields = {
@@ -73,6 +77,7 @@ def create(redis: Redis, job: str, spec: Spec, model: Model, candidates: list[Mo
         "units": units,
         "cursor": 0,
         "state": "running",
+        "incarnation": uuid.uuid4().hex,
     }
     now, classes = clock(redis), _classes_text(spec)
     # In one step, and each only where it is missing: a producer may die here, and another make the same job.

@@ -22,6 +22,7 @@ class Grant:
     """The call may be made: the example's todo item, which attempt this is, and what was reserved.
 
     `item` is None where the list holds something else than a producer writes.
+    `incarnation` is that of the job, which the attempt's settlement names.
     `then` says when the next of the same line may ask; None where it was not asked for, or may ask at once.
     """
 
@@ -29,6 +30,7 @@ class Grant:
     attempt: int
     expected_tokens: int
     max_tokens: int
+    incarnation: str
     most_nano_usd: tuple[int, int] | None = None
     """What a prompt and a completion token may cost: the prices that the budget is reserved by."""
     then: Wait | None = None
@@ -77,8 +79,6 @@ class Settlement(BaseModel):
     stop: str | None = None
     """The state to give the job, where the error concerns all of it."""
     note: str | None = None
-    orphan: bool | None = None
-    """The ledger has said that it has lost the job: this attempt's lease is not to be found."""
 
     def to_script(self) -> str:
         """As settle.lua reads it: no nulls, and -1 for a cost that is not known."""
@@ -125,10 +125,10 @@ class Leases:
         )
         kind = reply[0]
         if kind == b"go":
-            _, item, attempt, expected, cap, plain_in, plain_out, milliseconds, binds = reply
+            _, item, attempt, expected, cap, plain_in, plain_out, milliseconds, binds, incarnation = reply
             then = Wait(int(milliseconds), binds.decode()) if int(milliseconds) else None
             most = (int(plain_in), int(plain_out)) if plain_in else None
-            return Grant(facts_of(item), int(attempt), int(expected), int(cap), most, then)
+            return Grant(facts_of(item), int(attempt), int(expected), int(cap), incarnation.decode(), most, then)
         if kind == b"wait":
             return Wait(int(reply[1]), reply[2].decode())
         return Drop(reply[1].decode())
@@ -139,11 +139,14 @@ class Leases:
         model: str,
         unit: int,
         token: str,
+        incarnation: str,
         settlement: Settlement,
         attempt: dict[str, Any],
         examples: list[dict[str, Any]],
     ) -> str:
         """Settles the attempt that holds `token`: "settled", "duplicate", "repeat" or "gone"; see settle.lua.
+
+        `incarnation` is that of its grant; empty where it had none.
 
         Raises:
             redis.RedisError: the broker is away; settle again, it changes nothing twice.
@@ -164,6 +167,7 @@ class Leases:
                 settlement.to_script(),
                 json_bytes(attempt),
                 json_bytes(examples),
+                incarnation,
             ],
         )
         return bytes(reply).decode()

@@ -1,6 +1,10 @@
 -- settle: one attempt has ended. Its example is stored and taken off the list in one step, or stays on the list;
 -- slot, tokens and money are corrected by what was really used. The same attempt settled again changes nothing.
 --
+-- An attempt is known by its lease, or by its token in `unknown` where its worker was taken for dead. One that has
+-- neither was settled before, unless it is an orphan: admitted in another incarnation of the job, which the broker has
+-- lost since, with the lease. An orphan's answer is paid for, so it is settled too, and its token kept: once is enough.
+--
 -- KEYS[1] job  KEYS[2] todo  KEYS[3] leases  KEYS[4] model  KEYS[5] worker leases  KEYS[6] tries  KEYS[7] lost
 --   (as in admit.lua)
 -- KEYS[8] unknown   hash    token -> "<nano-dollars> <day>" reserved for a call whose answer never came
@@ -8,21 +12,21 @@
 -- KEYS[10] reasons  hash    "<outcome>:<reason>" -> count
 -- KEYS[11] results  stream  fields attempt, examples (JSON)
 -- KEYS[12] window   KEYS[13] budget   (as in admit.lua)
--- KEYS[14] orphans  set     of a job that the broker has lost and got back: tokens of attempts that were settled since
+-- KEYS[14] orphans  set     tokens of orphans that were settled
 -- ARGV[1] unit  ARGV[2] token  ARGV[3] job  ARGV[4] learned-key prefix
 -- ARGV[5] JSON {outcome: accepted|rejected|again, reason, accepted, rejected, cost (nano-dollars; -1 = not known),
 --          prompt_tokens, completion_tokens, cached_tokens, latency (seconds), retry_after_ms (429; 0 = not told),
---          told_rpm, told_tpm (limits that the provider named), stop (state to give the job), note,
---          orphan (this script has answered "gone" to it)}
--- ARGV[6] attempt (JSON)   ARGV[7] examples (JSON)
+--          told_rpm, told_tpm (limits that the provider named), stop (state to give the job), note}
+-- ARGV[6] attempt (JSON)   ARGV[7] examples (JSON)   ARGV[8] incarnation of the job that admitted it; empty where none
+--          did, which only poison may be
 --
 -- Answers "settled" | "duplicate" (another attempt had settled the example) | "repeat" (this one already had)
 --       | "gone" (the broker has lost the job, or it is not yet so far again: ask later)
 local job, todo, leases, model, unknown, window, fleet = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[12], KEYS[13]
 local unit, token = ARGV[1], ARGV[2]
 local s = cjson.decode(ARGV[5])
-local state, far, units, restored = unpack(redis.call('HMGET', job, 'state', 'cursor', 'units', 'restored'))
-if not far or (s.orphan and tonumber(far) <= tonumber(unit)) then return 'gone' end
+local state, far, units, incarnation = unpack(redis.call('HMGET', job, 'state', 'cursor', 'units', 'incarnation'))
+if not far then return 'gone' end
 
 open_books(fleet)
 -- What is to be added to the counters of the job, the model and the fleet.
@@ -41,7 +45,6 @@ local function correct(m, requests, tokens)
 end
 
 if held then
-  if restored then redis.call('SADD', KEYS[14], token) end
   end_lease(lease, unit, leases, KEYS[5], ARGV[3], of_job, of_model, of_fleet)
   if s.cost < 0 then
     redis.call('HSET', unknown, token, lease.reserved .. ' ' .. day)
@@ -62,20 +65,20 @@ elseif s.reason == 'poison' then
   -- No call was made: the example is given up for what its earlier calls did to their workers.
   if lease.token or redis.call('HEXISTS', todo, unit) == 0 then return 'repeat' end
 else
-  local kept = redis.call('HGET', unknown, token)
   if s.cost < 0 then return 'repeat' end
+  local kept, orphan = redis.call('HGET', unknown, token), ARGV[8] ~= (incarnation or '')
+  if tonumber(far) <= tonumber(unit) then
+    -- Whoever brings the job back has not come to this task. In the job's own incarnation that means that the broker
+    -- has lost the last of what it held, this admission with it: it is known again by its token, for no money.
+    if not orphan and not kept then redis.call('HSET', unknown, token, '0 ' .. day) end
+    return 'gone'
+  end
   if kept then
     local nano, then_day = string.match(kept, '^(%S+) (%S+)')
     redis.call('HDEL', unknown, token)
-    if restored then redis.call('SADD', KEYS[14], token) end
     of_job.unknown = -tonumber(nano)
     if then_day == day then of_fleet.unknown = -tonumber(nano) end
-  elseif tonumber(far) <= tonumber(unit) then
-    return 'gone'  -- whoever brings the job back has not come to this task
-  elseif not s.orphan and not restored then
-    return 'repeat'
-  elseif redis.call('SADD', KEYS[14], token) == 0 then
-    -- Otherwise it was admitted before the broker lost the job, whether or not its worker has noticed the loss.
+  elseif not orphan or redis.call('SADD', KEYS[14], token) == 0 then
     return 'repeat'
   end
 end

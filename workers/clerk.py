@@ -7,7 +7,6 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 import redis
@@ -126,33 +125,36 @@ class Clerk:
         model: str,
         unit: int,
         token: str,
+        incarnation: str,
         settlement: Settlement,
         attempt: dict[str, Any],
         examples: list[dict[str, Any]],
     ) -> None:
         """Brings an attempt's end to the ledger, through the journal where the broker is away.
 
+        `incarnation` is that of the job when it admitted the attempt; empty where it did not.
+
         Raises:
             Stopped: the process has no more time; the journal holds it.
         """
 
-        record = {"job": job, "model": model, "unit": unit, "attempt": attempt, "examples": examples}
+        def record() -> dict[str, Any]:
+            where = {"job": job, "model": model, "unit": unit, "incarnation": incarnation}
+            return where | {"settlement": settlement.model_dump(), "attempt": attempt, "examples": examples}
 
-        def write(told: Settlement, *, again: bool = False) -> None:
-            self._journal.write(token, record | {"settlement": told.model_dump()}, again=again)
+        def write() -> None:
+            self._journal.write(token, record())
 
-        def ask(told: Settlement) -> Coroutine[Any, Any, str]:
+        def ask() -> Coroutine[Any, Any, str]:
             return self.patience.ask(
-                lambda: self._leases.settle(job, model, unit, token, told, attempt, examples), partial(write, told)
+                lambda: self._leases.settle(job, model, unit, token, incarnation, settlement, attempt, examples), write
             )
 
-        answer = await uncut(ask(settlement))
+        answer = await uncut(ask())
         if answer == "gone":
-            orphan = settlement.model_copy(update={"orphan": True})
-            answer = await uncut(self._found_again(job, partial(ask, orphan), partial(write, orphan, again=True)))
+            answer = await uncut(self._found_again(job, ask, write))
             if answer == "gone":
-                left = {"token": token, "settlement": orphan.model_dump(), **record}
-                self._journal.set_aside(left, "its job is lost")
+                self._journal.set_aside({"token": token, **record()}, "its job is lost")
         self._journal.done(token)
         self.busy.discard((job, unit))
         for (of, _), line in self._lines.items():

@@ -64,7 +64,8 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
         token = uuid.uuid4().hex
         with tracing.span("admit", model=spec.model):
             grant, given_up = await _admitted(clerk, job, spec, unit, token)
-        reply, number = None, 0 if grant is None else grant.attempt
+        reply = None
+        number, incarnation = (0, "") if grant is None else (grant.attempt, grant.incarnation)
         if given_up is not None:
             item = _of_job(task_of(given_up), spec)
             verdict = unreadable(unit, given_up, leased=grant is not None) if item is None else poisoned(item)
@@ -83,7 +84,7 @@ async def _generate(job: str, unit: int, process: Process) -> Verdict | None:
         attempt = attempt_record(job, unit, number, recipe, clerk.worker, verdict, reply, process.clock.now())
         examples = example_records(verdict, item or {"variables": {}}, attempt)
         with tracing.span("settle", outcome=verdict.settlement.outcome, reason=verdict.settlement.reason or None):
-            await clerk.settle(job, spec.model, unit, token, verdict.settlement, attempt, examples)
+            await clerk.settle(job, spec.model, unit, token, incarnation, verdict.settlement, attempt, examples)
         if verdict.settlement.outcome != "again":
             return verdict
         process.on_again(job, unit, number)

@@ -23,12 +23,9 @@ class Journal:
         self._file: IO[str] | None = None
         self._open: set[str] = set()
 
-    def write(self, token: str, settlement: dict[str, Any], *, again: bool = False) -> None:
-        """Puts a settlement on disk, for good, before it is tried again; `again` where it has changed since.
-
-        Raises OSError where the disk refuses.
-        """
-        if token in self._open and not again:
+    def write(self, token: str, settlement: dict[str, Any]) -> None:
+        """Puts a settlement on disk, for good, before it is tried again. Raises OSError where the disk refuses."""
+        if token in self._open:
             return
         if self._file is None:
             # It gets its name once it is locked, so that nobody takes it for that of a dead worker.

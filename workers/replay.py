@@ -12,6 +12,8 @@ from workers.clerk import Clerk
 from workers.journal import Journal
 from workers.patience import Stopped
 
+_GIVEN = ("job", "model", "unit", "token", "incarnation", "attempt", "examples")
+
 
 async def replay(journal: Journal, clerk: Clerk) -> None:
     """Settles it, through this process's own journal where the broker is away; what cannot be is set aside."""
@@ -26,9 +28,15 @@ async def replay(journal: Journal, clerk: Clerk) -> None:
 
 
 async def _replayed(left: Any, journal: Journal, clerk: Clerk) -> None:
+    if isinstance(left, dict) and "token" in left and "incarnation" not in left:
+        # An older version wrote it, whose ledger this is not: the job, if it is here, was made known again since. Taken
+        # for one of today's, its answer would be thrown away as a repetition. Taken for an orphan, it would be charged
+        # again where it had reached the old ledger, and the job's books were brought from there. A person can tell.
+        journal.set_aside(left, "another version of genfleet wrote it, for another ledger")
+        return
     try:
         with reading("a line of the journal"):
-            given = {name: left[name] for name in ("job", "model", "unit", "token", "attempt", "examples")}
+            given = {name: left[name] for name in _GIVEN}
             settlement = Settlement.model_validate(left["settlement"])
         with contextlib.suppress(Stopped):  # it stays in the journal
             await clerk.settle(settlement=settlement, **given)

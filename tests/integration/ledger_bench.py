@@ -105,6 +105,9 @@ class Bench:
 
     The scripts read the bench's clock, which stands still until a test advances it; in `real_time` they read the
     server's, as they do in production.
+
+    Attributes:
+        incarnations: by job and token, that of the job when it admitted the attempt.
     """
 
     def __init__(self, url: str, client: redis.Redis, *, real_time: bool = False) -> None:
@@ -119,6 +122,7 @@ class Bench:
         self._workers: dict[str, Leases] = {}
         self._direct: dict[str, Direct] = {}
         self._numbers = itertools.count()
+        self.incarnations: dict[tuple[str, str], str] = {}
 
     def __enter__(self) -> Self:
         if not self.real_time:
@@ -261,7 +265,11 @@ class Job:
         self, unit: int = 0, token: str | None = None, worker: str = "w", *, more: bool = False
     ) -> Grant | Wait | Drop:
         """Asks once; the token is the unit's number unless the test cares."""
-        return done(self.bench.direct(worker).admit(self.id, self.model.name, unit, token or f"t{unit}", more=more))
+        token = token or f"t{unit}"
+        reply = done(self.bench.direct(worker).admit(self.id, self.model.name, unit, token, more=more))
+        if isinstance(reply, Grant):
+            self.bench.incarnations[self.id, token] = reply.incarnation
+        return reply
 
     def granted(self, unit: int = 0, token: str | None = None, worker: str = "w", *, more: bool = False) -> Grant:
         """As admit, where the test expects a grant."""
@@ -292,12 +300,14 @@ class Job:
         outcome: Outcome = "accepted",
         **figures: Any,
     ) -> str:
-        """Settles an attempt, see `settlement`."""
+        """Settles an attempt, see `settlement`; as one that the job has never admitted where it has not."""
+        token = token or f"t{unit}"
         settlement = self.settlement(outcome, **figures)
         examples = [] if outcome == "again" else [{"index": unit * self.items + k} for k in range(self.items)]
-        attempt = {"unit": unit, "token": token or f"t{unit}", "outcome": outcome}
+        attempt = {"unit": unit, "token": token, "outcome": outcome}
+        incarnation = self.bench.incarnations.get((self.id, token), "")
         held = self.bench.direct(worker)
-        return done(held.settle(self.id, self.model.name, unit, token or f"t{unit}", settlement, attempt, examples))
+        return done(held.settle(self.id, self.model.name, unit, token, incarnation, settlement, attempt, examples))
 
     def settlement(self, outcome: Outcome, **figures: Any) -> Settlement:
         """A settlement of one of the job's tasks; all its examples share its outcome unless `figures` counts them."""
@@ -342,4 +352,5 @@ class Job:
 
     def _value(self, name: Any) -> Any:
         client = self.bench.redis
-        return client.hgetall(name) if client.type(name) == b"hash" else client.get(name)
+        read = {b"hash": client.hgetall, b"set": client.smembers}
+        return read.get(client.type(name), client.get)(name)

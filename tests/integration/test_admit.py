@@ -17,7 +17,9 @@ def test_a_grant_holds_the_example_and_what_was_reserved(bench: Bench) -> None:
     """A first grant tells the task's item, attempt 1, the tokens of a cold start, the most tokens and their prices."""
     job = bench.job(bench.model(price=(3, 7), tokens_per_minute=1e6), prompt_bytes=100, max_tokens=400)
     grant = job.granted()
-    assert grant == Grant({"recipe": 0, "first": 0, "count": 1, "variables": {"n": 0}}, 1, 130, 400, (3, 7))
+    assert grant == Grant(
+        {"recipe": 0, "first": 0, "count": 1, "variables": {"n": 0}}, 1, 130, 400, grant.incarnation, (3, 7)
+    )
 
 
 def test_asking_again_with_the_same_token_changes_nothing(bench: Bench) -> None:

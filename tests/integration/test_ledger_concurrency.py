@@ -89,7 +89,7 @@ class Crowd:
         if isinstance(reply, Drop):
             if reply.why == "poison":
                 poison = Settlement(outcome="rejected", reason="poison", rejected=1)
-                await leases.settle(job.id, model, unit, token, poison, {}, [{}])
+                await leases.settle(job.id, model, unit, token, "", poison, {}, [{}])
             return
         with self.lock:
             self.held += 1
@@ -99,7 +99,7 @@ class Crowd:
             self.held -= 1
         cost = rng.choice([None, 0, rng.randint(1, WORST), WORST])
         settlement = Settlement(outcome="accepted", accepted=1, cost=cost, prompt_tokens=25, completion_tokens=50)
-        answer = await leases.settle(job.id, model, unit, token, settlement, {}, [{}])
+        answer = await leases.settle(job.id, model, unit, token, reply.incarnation, settlement, {}, [{}])
         with self.lock:
             self.answers[answer] += 1
             if answer != "repeat":
@@ -183,7 +183,8 @@ def test_every_task_is_granted_once(live: Bench) -> None:
                 await asyncio.sleep(0)
                 held.discard(unit)
                 settlement = Settlement(outcome="accepted", accepted=1)
-                assert await leases.settle(job.id, job.model.name, unit, token, settlement, {}, [{}]) == "settled"
+                told = (unit, token, reply.incarnation, settlement, {}, [{}])
+                assert await leases.settle(job.id, job.model.name, *told) == "settled"
         await leases.close()
 
     async def everyone() -> None:

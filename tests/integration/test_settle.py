@@ -34,10 +34,11 @@ def test_an_accepted_example_is_stored_and_taken_off_the_list(bench: Bench) -> N
 def test_text_in_any_script_is_stored_as_it_is(bench: Bench) -> None:
     """Records go through the script byte for byte."""
     job = bench.job(bench.model())
-    job.granted()
+    grant = job.granted()
     leases, text = bench.worker(), 'perché «così» – 日本語 🙂 \\ " \u2028'
     settlement = job.settlement("accepted", accepted=1)
-    bench.run(leases.settle(job.id, job.model.name, 0, "t0", settlement, {"note": text}, [{"output": text}]))
+    told = (0, "t0", grant.incarnation, settlement, {"note": text}, [{"output": text}])
+    bench.run(leases.settle(job.id, job.model.name, *told))
     [(attempt, examples)] = job.results()
     assert (json.loads(attempt)["note"], json.loads(examples)[0]["output"]) == (text, text)
 

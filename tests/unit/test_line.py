@@ -12,7 +12,7 @@ import pytest
 from ledger.leases import Drop, Grant, Wait
 from workers.line import Ask, Line
 
-GO = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1)
+GO = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1, incarnation="i")
 
 
 class Clock(selectors.DefaultSelector):
@@ -193,7 +193,7 @@ def test_a_grant_says_when_the_next_may_ask() -> None:
 
     async def main() -> None:
         line, asked = Line(), []
-        granted = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1, then=Wait(700, "tokens"))
+        granted = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1, incarnation="i", then=Wait(700, "tokens"))
         await asyncio.gather(*(line.admit(script([reply], asked)) for reply in (granted, GO, GO)))
         assert asked == [0, 0.7, 0.7]
 
@@ -225,7 +225,9 @@ def test_a_settlement_ends_a_wait_that_a_grant_announced() -> None:
     async def main() -> None:
         line, asked = Line(), []
         asyncio.get_running_loop().call_later(0.4, line.settled)
-        full = Grant(item={}, attempt=1, expected_tokens=1, max_tokens=1, then=Wait(60_000, "concurrent"))
+        full = Grant(
+            item={}, attempt=1, expected_tokens=1, max_tokens=1, incarnation="i", then=Wait(60_000, "concurrent")
+        )
         await asyncio.gather(*(line.admit(script([reply], asked)) for reply in (full, GO)))
         assert asked == [0, 0.4]
 
