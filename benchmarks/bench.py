@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -30,6 +31,12 @@ MODEL = "gpt-3.5-turbo"
 _OURS = ("REDIS_URL", "MAX_CONCURRENT", "BATCH_DELAY_MS", "TEMPERATURE", "MAX_TOKENS", "HF_TOKEN", "FLOWER_BASIC_AUTH")
 _START_SECONDS = 60.0
 _END_SECONDS = 20.0
+
+
+def options_of(text: str | None) -> argparse.ArgumentParser:
+    """What a benchmark's command begins with: it ends in order, and its help is the text at the head of its module."""
+    end_in_order()
+    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def end_in_order() -> None:

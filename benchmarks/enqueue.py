@@ -10,7 +10,6 @@ in for a fleet: it takes tasks off the queue and the job's list, and makes nothi
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -26,7 +25,7 @@ from kombu import Queue
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import MODEL, Bench, end_in_order
+from benchmarks.bench import MODEL, Bench, options_of
 from benchmarks.scenarios import Scenario
 from benchmarks.systems.genfleet import prepare
 from config.models import Limits
@@ -43,8 +42,7 @@ _SCENARIO = Scenario(0, "enqueue", "concurrent", Limits(), Limits(), 0)
 
 def main() -> None:
     """Prints the figures."""
-    end_in_order()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     parser.add_argument("--examples", type=int, default=1_000_000)
     examples = parser.parse_args().examples
     console = Console(width=120)

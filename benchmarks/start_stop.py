@@ -10,7 +10,6 @@ with a new one, and the provider's bill tells what was paid for twice.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import subprocess
@@ -26,7 +25,7 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import MODEL, Bench, end_in_order
+from benchmarks.bench import MODEL, Bench, options_of
 from benchmarks.scenarios import Scenario
 from benchmarks.systems.genfleet import Genfleet, prepare, write_rows
 from config.models import Limits
@@ -42,8 +41,7 @@ _MOST_SECONDS = 60.0
 
 def main() -> None:
     """Prints the figures."""
-    end_in_order()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     parser.add_argument("--repeat", type=int, default=5)
     repeat = parser.parse_args().repeat
     console = Console(width=120)

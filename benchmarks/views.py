@@ -9,7 +9,6 @@ embedded Valkey.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 import time
@@ -20,7 +19,7 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import Bench, RunFailed, end_in_order
+from benchmarks.bench import Bench, RunFailed, options_of
 from benchmarks.made_job import MadeJob
 from benchmarks.scenarios import Scenario
 from benchmarks.systems.genfleet import prepare
@@ -33,8 +32,7 @@ _HIGH_WATER = re.compile(r"VmHWM:\s+(\d+) kB")
 
 def main() -> None:
     """Prints the figures."""
-    end_in_order()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     parser.add_argument("--examples", type=int, default=1_000_000)
     examples = parser.parse_args().examples
     console = Console(width=120)

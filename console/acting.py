@@ -44,3 +44,9 @@ def retry(redis: Redis, job: str, reason: str | None = None) -> int:
         wanted = todo.unsettled(redis, job) if rests else units
         enqueue(status_of(redis, job).model, job, todo.named(redis, job, wanted))
     return len(units)
+
+
+def missing(reading: Status) -> str:
+    """What people are told who set a job going again that its producer has not enqueued to the end; else nothing."""
+    rest = reading.state == "running" and reading.enqueued < reading.tasks
+    return "Not all of it was enqueued yet: run its submit command again too." if rest else ""

@@ -15,10 +15,7 @@ from config.logs import log, tell
 from console import told_log
 from console.display import Display
 from console.reading.watching import Watched, as_json
-from console.reading.words import dollars, span
 from console.screens.line import log_reading, plain
-
-__all__ = ["Progress", "dollars", "span"]
 
 #: Plain lines are this far apart at first, then a fiftieth of the time so far, and at most a minute.
 _LINE_EVERY_SECONDS, _LINE_SHARE, _LINE_MOST_SECONDS = 5.0, 0.02, 60.0

@@ -6,13 +6,28 @@ import asyncio
 import contextlib
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from ledger.damaged import Damaged, reading
 from ledger.leases import Settlement
 from workers.clerk import Clerk
 from workers.journal import Journal
 from workers.patience import Stopped
 
-_GIVEN = ("job", "model", "unit", "token", "incarnation", "attempt", "examples")
+
+class _Line(BaseModel):
+    """A line of a journal, as clerk.py writes it."""
+
+    model_config = ConfigDict(strict=True)
+
+    job: str
+    model: str
+    unit: int
+    token: str
+    incarnation: str
+    settlement: Settlement
+    attempt: dict[str, Any]
+    examples: list[dict[str, Any]]
 
 
 async def replay(journal: Journal, clerk: Clerk) -> None:
@@ -36,9 +51,8 @@ async def _replayed(left: Any, journal: Journal, clerk: Clerk) -> None:
         return
     try:
         with reading("a line of the journal"):
-            given = {name: left[name] for name in _GIVEN}
-            settlement = Settlement.model_validate(left["settlement"])
+            line = _Line.model_validate(left)
         with contextlib.suppress(Stopped):  # it stays in the journal
-            await clerk.settle(settlement=settlement, **given)
+            await clerk.settle(**dict(line))
     except Damaged as damaged:
         journal.set_aside(left, str(damaged))

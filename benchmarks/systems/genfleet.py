@@ -16,7 +16,7 @@ from benchmarks.peers.common import PROMPT, SCHEMA
 from benchmarks.scenarios import MAX_TOKENS
 from benchmarks.systems.base import Outcome, System
 from benchmarks.systems.broker import start_broker
-from ledger import keys
+from ledger import jobs, keys
 from ledger.status import status_of
 
 #: Answers that were paid for and that the recipe does not take: the limit has nothing to do with them.
@@ -74,9 +74,12 @@ class Genfleet(System):
         with redis.Redis.from_url(url) as client:
             bench.until(lambda: client.scard(keys.WORKERS) == self.processes, "all workers have joined")
             submitted = self.start(bench, "submit", "bench", "--rows", str(rows))
-            job = bench.finish(submitted, "submit").strip()
+            bench.until(lambda: bool(jobs.ids(client)), "the job is known")
+            job = jobs.find(client, None)
+            # While the rest is still being enqueued: what nobody collects fills the broker.
             collected = self.start(bench, "collect", job, "--to", str(bench.folder / "results"))
             bench.until(lambda: status_of(client, job).state == "complete", "the job is complete", every=0.25)
+            bench.finish(submitted, "submit")
             bench.finish(collected, "collect")
             status = status_of(client, job)
             answered = status.accepted + sum(status.reasons.get(reason, 0) for reason in _ANSWERED)

@@ -29,7 +29,8 @@ from console.flower import flower
 from console.interrupts import interrupts
 from console.local import run_here, workers_here
 from console.preview import preview
-from console.progress import Progress, dollars, span
+from console.progress import Progress
+from console.reading.words import dollars, span
 from console.services import Service, answers, free_port
 from ledger import jobs
 from ledger.connection import connect

@@ -20,7 +20,8 @@ from console.commands.options import AsJson, Concurrency, Count, ModelId, Proces
 from console.estimate_text import as_json as json_of
 from console.estimate_text import cost, page
 from console.local import run_here
-from console.progress import Progress, dollars
+from console.progress import Progress
+from console.reading.words import dollars
 from ledger import jobs
 from ledger.connection import Redis
 from producers.estimate import estimate as estimated

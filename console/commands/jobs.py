@@ -12,12 +12,12 @@ from config.money import NANO, to_nano_usd
 from console import acting
 from console.broker import ledger
 from console.commands.options import JobId, Priority
-from console.progress import dollars
+from console.reading.words import dollars
 from console.tables import limits_row, show
 from ledger import budget as ledger_budget
 from ledger import jobs
 from ledger import limits as ledger_limits
-from ledger.status import Status, status_of
+from ledger.status import status_of
 from producers.plan import SubmitError
 from workers.app import app as celery
 from workers.app import task_name
@@ -47,7 +47,7 @@ def retry(
         if not units and reason and known:
             print(f"It has examples rejected for {', '.join(sorted(known))}.", file=sys.stderr)
         if units:
-            _say_what_is_missing(reading)
+            _say(acting.missing(reading))
 
 
 def pause(job: JobId = None) -> None:
@@ -86,12 +86,12 @@ def resume(
         job = jobs.find(redis, job)
         sent, reading = acting.resume(redis, job, budget, priority)
         print(f"{job}: {reading.state}, {sent} tasks enqueued.", file=sys.stderr)
-        _say_what_is_missing(reading)
+        _say(acting.missing(reading))
 
 
-def _say_what_is_missing(reading: Status) -> None:
-    if reading.state == "running" and reading.enqueued < reading.tasks:
-        print("Not all of it was enqueued yet: run its submit command again too.", file=sys.stderr)
+def _say(more: str) -> None:
+    if more:
+        print(more, file=sys.stderr)
 
 
 def limits(

@@ -8,7 +8,7 @@ from console import acting
 from ledger import jobs
 from ledger.connection import Redis
 from ledger.jobs import JobNotFound
-from ledger.status import Status, status_of
+from ledger.status import status_of
 from producers.plan import SubmitError
 
 ACTIONS = ("pause", "resume", "cancel", "retry")
@@ -32,19 +32,14 @@ def act(redis: Redis, job: str, action: str, asked: dict[str, Any]) -> str:
         return f"{reading.state}, {reading.settled:,} of {reading.total:,} settled."
     if action == "resume":
         sent, reading = acting.resume(redis, job, _budget(asked.get("budget")))
-        return f"{reading.state}, {sent:,} tasks enqueued.{_more(reading)}"
+        return f"{reading.state}, {sent:,} tasks enqueued. {acting.missing(reading)}".rstrip()
     reason = asked.get("reason")
     if reason is not None and not isinstance(reason, str):
         raise SubmitError("reason: it is no text; give one such as invalid.")
     sent = acting.retry(redis, job, reason)
     why = f" for {reason}" if reason else ""
     reading = status_of(redis, job)
-    return f"{reading.state}, {sent:,} tasks rejected{why} are enqueued again.{_more(reading)}"
-
-
-def _more(reading: Status) -> str:
-    rest = reading.state == "running" and reading.enqueued < reading.tasks
-    return " Not all of it was enqueued yet: run its submit command again too." if rest else ""
+    return f"{reading.state}, {sent:,} tasks rejected{why} are enqueued again. {acting.missing(reading)}".rstrip()
 
 
 def _budget(given: Any) -> float | None:
