@@ -73,11 +73,11 @@ app.conf.update(
     result_accept_content=["json"],
     task_ignore_result=True,  # results are in the ledger
     task_store_errors_even_if_ignored=False,
-    # Acknowledged when it ends, so that what Celery holds is bounded by its threads. What fails is in the ledger.
+    # Acknowledged when it ends, so that what Celery holds is bounded by its places. What fails is in the ledger.
     task_acks_late=True,
     task_acks_on_failure_or_timeout=True,
     worker_prefetch_multiplier=1,
-    worker_cancel_long_running_tasks_on_connection_loss=False,  # threads cannot be cancelled; leases stop twins
+    worker_cancel_long_running_tasks_on_connection_loss=False,  # a call is seen through; leases stop twins
     worker_enable_prefetch_count_reduction=True,
     broker_use_ssl=tls(_URL),
     broker_connection_retry_on_startup=True,

@@ -16,6 +16,8 @@ from celery.concurrency.base import BasePool, apply_target
 
 from workers.runtime import process
 
+_LOOK_SECONDS = 0.2
+
 
 class Pool(BasePool):
     """A pool of `limit` tasks: as many messages as Celery takes at a time."""
@@ -51,6 +53,7 @@ class Pool(BasePool):
                 self._ended.notify_all()
 
     def on_stop(self) -> None:
-        """Waits for the tasks that have begun."""
+        """Waits for the tasks that have begun, but for such as began when the event loop was about to end."""
         with self._ended:
-            self._ended.wait_for(lambda: not self._running)
+            while self._running and not process().closed:
+                self._ended.wait(_LOOK_SECONDS)

@@ -41,7 +41,7 @@ class Process:
 
     def __init__(self, url: str, worker: str | None = None) -> None:
         self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        self.threads = 100
+        self.places = 100
         """Tasks that this process may hold at a time."""
         self.on_arrival: Callable[[str], None] = lambda job: None
         self.on_again: Callable[[str, int, int], None] = lambda job, unit, attempt: None
@@ -54,6 +54,8 @@ class Process:
         self.checks = Checks()
         self.turned_at = monotonic()
         """When the event loop last did what it was given, by `turn`."""
+        self.closed = False
+        """Its event loop has ended, or does so now."""
         self.clock = ServerClock()
         self._clients: dict[str, Client] = {}
         self._keyed: set[str] = set()
@@ -62,7 +64,6 @@ class Process:
         self._by_job: Counter[str] = Counter()
         self._making: set[Future[Verdict | None]] = set()
         self._back: list[Unit] = []
-        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="genfleet", daemon=True)
         self._thread.start()
@@ -98,7 +99,7 @@ class Process:
         """From a thread of another pool of Celery's, as `celery worker -P threads` has."""
         making: Future[Verdict | None] = self._run(work)
         self._making.add(making)
-        if self._closed:
+        if self.closed:
             # A task that Celery had in its own line is begun when the others have ended, and with them the event loop:
             # it would wait for ever, and the process with it. Its message is sent again.
             making.cancel()
@@ -158,7 +159,7 @@ class Process:
     @property
     def has_room(self) -> bool:
         """Whether it could hold another task."""
-        return len(self._held) < self.threads
+        return len(self._held) < self.places
 
     def turn(self) -> None:
         """Gives the event loop something to do, so that `turned_at` tells whether it still turns."""
@@ -229,7 +230,7 @@ class Process:
 
         with contextlib.suppress(TimeoutError):
             self._run(close()).result(timeout=5)
-        self._closed = True
+        self.closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         for making in list(self._making):

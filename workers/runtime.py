@@ -79,8 +79,8 @@ def start(sender: Any, **_: Any) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
-    process().threads = sender.pool.limit or process().threads
-    turns.threads = sender.pool.limit or 1
+    process().places = sender.pool.limit or process().places
+    turns.places = sender.pool.limit or 1
     turns.in_line, turns.idle = process().clerk.in_line, process().idle
     process().on_arrival, process().clerk.on_room = turns.arrived, _on_room
     process().on_again = partial(_tell_flower, sender)

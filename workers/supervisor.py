@@ -54,7 +54,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps `processes` Celery workers of `concurrency` threads each alive until it is told to stop."""
+    """Keeps `processes` Celery workers of `concurrency` places each alive until it is told to stop."""
 
     def __init__(
         self, redis: Redis, models: list[str], processes: int, concurrency: int, logs: Path | None = None

@@ -112,7 +112,7 @@ def headers() -> dict[str, str] | None:
 
 @contextmanager
 def received() -> Iterator[None]:
-    """Around the work of a Celery task, in its thread: what its message carries is heeded by `example`."""
+    """Around the work of a Celery task: what its message carries is heeded by `example`."""
     if _tracer() is None:
         yield
         return

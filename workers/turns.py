@@ -1,7 +1,7 @@
 """Which task a process takes next: each running job has a queue of its own, and they take turns by weight.
 
-A thread that holds a task waits with it for admission. So a process takes no more tasks of a job than can soon start:
-what waits for one model's limit keeps no thread from another, and a small job is not behind a large one's messages.
+A task that a process holds waits there for admission, in one of its places. So it takes no more tasks of a job than can
+soon start: what waits for one model's limit keeps no place from another's, and a small job is not behind a large one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Turns:
     """The order in which this process asks its queues, by start-time fair queueing.
 
     Attributes:
-        threads: of this process; each holds one task. Without calls in flight, tasks of all models together hold half
+        places: of this process; each holds one task. Without calls in flight, tasks of all models together hold half
             of them, and those of each model as much as of any other.
         in_line: how many tasks of a job wait in this process for admission.
         asked_at: when Celery last asked which queues to take from, on the monotonic clock.
@@ -40,7 +40,7 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self.threads = 2 * READY
+        self.places = 2 * READY
         self.in_line: Callable[[str], int] = lambda job: 0
         self.idle: Callable[[], Counter[str]] = Counter
         self.asked_at = monotonic()
@@ -82,7 +82,7 @@ class Turns:
             self._coming[self._jobs[queue]].append(monotonic())
 
     def arrived(self, job: str) -> None:
-        """A task that was taken has reached its thread, and is counted there from now on."""
+        """A task that was taken has reached its place, and is counted there from now on."""
         with contextlib.suppress(KeyError, IndexError):  # its job rests, or it took long
             self._coming[job].popleft()
 
@@ -92,7 +92,7 @@ class Turns:
         return running is not None and running.model in self._held_back
 
     def too_many(self, jobs: dict[str, Running]) -> dict[str, int]:
-        """By job, how many of the tasks that this process holds idle keep threads from other models' tasks."""
+        """By job, how many of the tasks that this process holds idle keep places from other models' tasks."""
         excess: dict[str, int] = {}
         models, idle = {running.model for running in jobs.values()}, self.idle()
         for model in models if len(models) > 1 else ():
@@ -125,7 +125,7 @@ class Turns:
 
     def _room(self, models: int) -> int:
         """How many tasks of each of so many models may be held idle."""
-        return max(1, self.threads // 2 // max(1, models))
+        return max(1, self.places // 2 // max(1, models))
 
     def _still_coming(self, job: str) -> int:
         coming, long_ago = self._coming[job], monotonic() - _COMING_SECONDS

@@ -87,6 +87,8 @@ def test_the_pool_ends_when_its_tasks_have(loop: asyncio.AbstractEventLoop, monk
     """Celery hears when a task begins and what came of it, and the pool stops once the last has ended."""
 
     class Process:
+        closed = False
+
         def begin(self, task: Any) -> None:
             begin(task, loop)
 
@@ -113,3 +115,30 @@ def test_the_pool_ends_when_its_tasks_have(loop: asyncio.AbstractEventLoop, monk
     assert not stopping.is_alive()
     assert sorted(heard) == [0, 1, 2]
     assert pool.info["max-concurrency"] == 3
+
+
+def test_a_task_that_begins_as_the_event_loop_ends_does_not_hold_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody will ever go on with it: the pool stops without it."""
+    ended = asyncio.new_event_loop()
+
+    class Process:
+        closed = False
+
+        def begin(self, task: Any) -> None:
+            begin(task, ended)
+
+    process = Process()
+    monkeypatch.setattr(pools, "process", lambda: process)
+    pool = pools.Pool(limit=1)
+    pool.start()
+    pool.apply_async(lambda: wait_for(asyncio.sleep(0), ended), callback=lambda result: None)
+    ended.call_soon(ended.stop)
+    ended.run_forever()
+    stopping = threading.Thread(target=pool.stop)
+    stopping.start()
+    process.closed = True
+    stopping.join(10)
+    assert not stopping.is_alive()
+    # For the tidiness of this test alone: what it left waiting.
+    ended.run_until_complete(asyncio.gather(*asyncio.all_tasks(ended)))
+    ended.close()

@@ -20,7 +20,7 @@ BASE = task_name(MODEL)
 def turns_of(**weights: float) -> tuple[Turns, list[str]]:
     """Turns among jobs of these weights, and all queues that a process asks, the model's own among them."""
     turns = Turns()
-    turns.threads = 100
+    turns.places = 100
     turns.keep({job: Running(MODEL, weight) for job, weight in weights.items()})
     return turns, [BASE, *(job_queue(MODEL, job) for job in weights)]
 
@@ -32,7 +32,7 @@ def first_job(turns: Turns, queues: list[str]) -> str:
 
 
 def took(turns: Turns, queue: str) -> str:
-    """A task is taken of the queue, reaches its thread, and is admitted there at once."""
+    """A task is taken of the queue, reaches its place, and is admitted there at once."""
     job = queue.rpartition(":")[2]
     turns.taken(queue)
     turns.arrived(job)
@@ -70,7 +70,7 @@ def test_what_waits_is_not_added_to() -> None:
 
 
 def test_tasks_on_their_way_count_as_waiting() -> None:
-    """Tasks that were taken and have not reached their thread yet are not forgotten meanwhile."""
+    """Tasks that were taken and have not reached their place yet are not forgotten meanwhile."""
     turns, queues = turns_of(a=1)
     for _ in range(READY):
         turns.taken(job_queue(MODEL, "a"))
@@ -79,16 +79,16 @@ def test_tasks_on_their_way_count_as_waiting() -> None:
     assert set(turns.order(queues)) == set(queues)
 
 
-@given(idle=st.lists(st.integers(0, 60), min_size=2, max_size=4), threads=st.integers(1, 200))
-def test_idle_tasks_leave_threads_to_other_models(idle: list[int], threads: int) -> None:
-    """Of each model a process holds no more idle tasks than its part of half the threads; others are still taken."""
+@given(idle=st.lists(st.integers(0, 60), min_size=2, max_size=4), places=st.integers(1, 200))
+def test_idle_tasks_leave_places_to_other_models(idle: list[int], places: int) -> None:
+    """Of each model a process holds no more idle tasks than its part of half the places; others are still taken."""
     turns = Turns()
-    turns.threads = threads
+    turns.places = places
     jobs = {f"j{n}": Running(f"maker/m{n}", 1) for n in range(len(idle))}
     turns.keep(jobs)
     held = Counter({f"j{n}": count for n, count in enumerate(idle)})
     turns.idle = lambda: held
-    room = max(1, threads // 2 // len(idle))
+    room = max(1, places // 2 // len(idle))
     ready = turns.order(job_queue(running.model, job) for job, running in jobs.items())
     assert set(ready) == {job_queue(jobs[job].model, job) for job in jobs if held[job] < room}
     assert turns.too_many(jobs) == {job: held[job] - room for job in jobs if held[job] > room}
