@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from config.errors import UserError
 from ledger import keys
 from ledger.connection import Redis, clock
+from ledger.damaged import reading
 from ledger.part_files import StreamId
 
 
@@ -58,9 +59,10 @@ def restored(redis: Redis, job: str) -> bool:
 
 
 def known(redis: Redis, job: str) -> bool:
-    """Whether the ledger has anything of the job's work."""
-    cursor, attempts = redis.hmget(keys.job(job), "cursor", "attempts")
-    return bool(int(cursor or 0) or int(attempts or 0))
+    """Whether the ledger has anything of the job's work. Raises Damaged."""
+    with reading(f'job "{job}"'):
+        cursor, attempts = redis.hmget(keys.job(job), "cursor", "attempts")
+        return bool(int(cursor or 0) or int(attempts or 0))
 
 
 def restore(redis: Redis, job: str, books: Books, last: StreamId) -> None:

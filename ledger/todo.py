@@ -16,7 +16,7 @@ from config.errors import UserError
 from config.recipe import Recipe
 from ledger import keys
 from ledger.connection import Redis
-from ledger.damaged import whole
+from ledger.damaged import reading, whole
 from ledger.jobs import Spec
 from ledger.scripts import script_text
 
@@ -89,8 +89,9 @@ def task_of(todo: str) -> dict[str, Any] | None:
 
 
 def cursor(redis: Redis, job: str) -> int:
-    """How many tasks of the job have been put on its list so far."""
-    return int(redis.hget(keys.job(job), "cursor") or 0)
+    """How many tasks of the job have been put on its list so far. Raises Damaged."""
+    with reading(f'how far job "{job}" has been enqueued'):
+        return int(redis.hget(keys.job(job), "cursor") or 0)
 
 
 def register(

@@ -16,7 +16,7 @@ from config.models import model
 from config.recipe import Recipe
 from config.recipe_check import output_problems
 from fuzz.target import JSON, JSON_PIECES, Target, corpus, damaged, file_of
-from ledger import budget, fleet, history, jobs, keys, latest, learned, limits, todo
+from ledger import budget, fleet, history, jobs, keys, latest, learned, limits, restored, todo
 from ledger.damaged import Damaged, amount, job_name, whole
 from ledger.jobs import Spec, spec_of
 from ledger.parts import Parts, PartsError
@@ -248,6 +248,7 @@ def with_broker(client: Any) -> dict[str, Target]:
             lambda: list(todo.unsettled(client, JOB)),
             lambda: todo.reopen(client, JOB, todo.rejected(client, JOB)),
             lambda: todo.cursor(client, JOB),
+            lambda: restored.known(client, JOB),
             lambda: list(todo.named(client, JOB, [0, 1])),
             lambda: Results(client, JOB).read("0", 10),
             lambda: latest.read(client, JOB),

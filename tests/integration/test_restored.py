@@ -10,6 +10,7 @@ from ledger_bench import Bench, Job, done
 from ledger import fleet, keys, limits, restored, todo
 from ledger.collector import Collector
 from ledger.connection import clock
+from ledger.damaged import Damaged
 from ledger.jobs import create
 from ledger.leases import Drop
 from ledger.part_files import StreamId
@@ -280,3 +281,15 @@ def test_tasks_that_were_collected_are_passed_over(bench: Bench, tmp_path: Path)
     assert job.status().unknown_usd == 1_800 / 1e9
     assert set(listed) == {"2", "3", "4"}
     assert found.books.accepted == found.books.rejected == 1
+
+
+@pytest.mark.parametrize("field", ["cursor", "attempts"])
+def test_a_job_whose_counts_are_none_is_named(bench: Bench, field: str) -> None:
+    """Whoever asks how far it is hears that it is damaged, and nothing is enqueued or restored by guess."""
+    job = bench.job(bench.model(), units=1)
+    bench.redis.hset(keys.job(job.id), mapping={"cursor": 0, field: ":"})
+    with pytest.raises(Damaged, match=job.id):
+        restored.known(bench.redis, job.id)
+    if field == "cursor":
+        with pytest.raises(Damaged, match=f'how far job "{job.id}" has been enqueued'):
+            todo.cursor(bench.redis, job.id)
