@@ -186,9 +186,10 @@ def find(redis: Redis, job: str | None) -> str:
 
 
 def state(redis: Redis, job: str) -> State:
-    """The job's state."""
-    value = redis.hget(keys.job(job), "state")
-    found: State = value.decode() if value else "cancelled"
+    """The job's state. Raises Damaged."""
+    with reading(f'the state of job "{job}"'):
+        value = redis.hget(keys.job(job), "state")
+        found: State = value.decode() if value else "cancelled"
     return found
 
 
@@ -199,8 +200,9 @@ def set_state(redis: Redis, job: str, state: State, note: str | None = None) -> 
 
 
 def set_weight(redis: Redis, job: str, weight: float) -> None:
-    """Sets the job's share of a model that several jobs want: twice the weight is twice the calls."""
-    model = redis.hget(keys.job(job), "model").decode()
+    """Sets the job's share of a model that several jobs want: twice the weight is twice the calls. Raises Damaged."""
+    with reading(f'the model of job "{job}"'):
+        model = redis.hget(keys.job(job), "model").decode()
     script = redis.register_script(script_text("set_weight"))
     script(keys=[keys.job(job), keys.model(model), keys.waiting(model)], args=[job, str(weight)])
 

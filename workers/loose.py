@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-_MOST = 1e9  # of tokens, seconds or dollars: what is above is no number to count with
+_MOST = 1e9  # of tokens or seconds: what is above is no number to count with
+MOST_USD = 1e6
+"""What a call may cost: Lua counts nano-dollars exactly up to nine times as much."""
 
 
 def table(value: Any) -> dict[str, Any]:
@@ -17,9 +19,9 @@ def text(value: Any) -> str | None:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
-def number(value: Any) -> float | None:
+def number(value: Any, most: float = _MOST) -> float | None:
     """A number that can be an amount: neither negative nor beyond reason."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most else None
 
 
 def count(value: Any) -> int:

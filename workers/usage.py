@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from config.models import Model, models
 from config.money import to_nano_usd
-from workers.loose import count, number, table
+from workers.loose import MOST_USD, count, number, table
 
 #: A model's name with a day: gpt-4o-2024-08-06, claude-haiku-4.5-20251001, deepseek-chat-0324.
 _DATED = re.compile(
@@ -51,7 +51,7 @@ def cost_of(
     Args:
         candidates: the models that were asked for, the first choice first.
     """
-    if (dollars := number(usage.get("cost"))) is not None:
+    if (dollars := number(usage.get("cost"), MOST_USD)) is not None:
         return to_nano_usd(dollars), "provider"
     if not (tokens.prompt or tokens.completion):
         return None, "unknown"

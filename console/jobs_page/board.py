@@ -17,7 +17,7 @@ from console.reading.model import last_minutes
 from console.reading.workers import workers_now
 from ledger import budget, fleet, jobs, keys, latest
 from ledger.connection import Redis, clock
-from ledger.damaged import Damaged
+from ledger.damaged import Damaged, reading
 from ledger.history import ModelReading
 from ledger.jobs import AT_REST, JobNotFound
 from ledger.latest import Latest
@@ -61,16 +61,18 @@ class Board:
 
     def series(self, job: str, since: float | None) -> dict[str, Any]:
         """The job's columns for charts, or what has come after `since`. Raises JobNotFound and Damaged."""
-        first, last, ended, state, model = self.redis.hmget(
-            keys.job(job), "first_at", "last_at", "ended_at", "state", "model"
-        )
-        if model is None:
-            raise JobNotFound.of(job)
-        runs = state == b"running"
-        end = clock(self.redis) if runs else max(int(ended or 0), int(last or 0)) / 1e6
+        with reading(f'job "{job}"'):
+            first, last, ended, state, model = self.redis.hmget(
+                keys.job(job), "first_at", "last_at", "ended_at", "state", "model"
+            )
+            if model is None:
+                raise JobNotFound.of(job)
+            runs = state == b"running"
+            end = clock(self.redis) if runs else max(int(ended or 0), int(last or 0)) / 1e6
+            begin, of_model = int(first or 0) / 1e6, model.decode()
         if not first:
             return {"job": None, "model": None}
-        return series(self.redis, job, model.decode(), int(first) / 1e6, end, since, over=not runs)
+        return series(self.redis, job, of_model, begin, end, since, over=not runs)
 
     def latest(self, job: str) -> Latest:
         """The newest examples of the job. Raises Damaged."""

@@ -171,7 +171,7 @@ def test_prometheus_sees_a_fleet_at_work(prometheus: tuple[Fleet, str, Prometheu
     fleet.until(lambda: answers(f"{server.url}/-/ready"), "Prometheus answers")
     fleet.until(lambda: len(server.query("genfleet_up == 1")) == 2, "both targets are read")
     # An example is rejected only after five attempts.
-    fleet.until(lambda: server.query("genfleet_job_rejections > 0"), "an example is rejected")
+    fleet.until(lambda: server.query("genfleet_job_rejections > 0"), "an example is rejected", 180)
 
     def panels_without_data() -> list[tuple[str, str]]:
         return [(title, query) for title, query in queries() if not server.query(query)]

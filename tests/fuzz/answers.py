@@ -49,7 +49,7 @@ PIECES = [
     b'"a": 1',
     b"<html>",
 ]
-_MOST_NANO = 10**16
+_MOST_NANO = 10**15
 RECIPES = [
     RECIPE.model_copy(update={"call": RECIPE.call.model_copy(update={"attempts": attempts})}) for attempts in (1, 3)
 ]

@@ -249,6 +249,7 @@ def with_broker(client: Any) -> dict[str, Target]:
             lambda: todo.reopen(client, JOB, todo.rejected(client, JOB)),
             lambda: todo.cursor(client, JOB),
             lambda: restored.known(client, JOB),
+            lambda: jobs.state(client, JOB),
             lambda: list(todo.named(client, JOB, [0, 1])),
             lambda: Results(client, JOB).read("0", 10),
             lambda: latest.read(client, JOB),
