@@ -125,5 +125,6 @@ class _Line:
 
     async def close(self) -> None:
         self._break(redis.ConnectionError("the connection is closed"))
+        await asyncio.wait(self._tasks)
         with contextlib.suppress(redis.RedisError):
             await self._connection.disconnect()

@@ -144,7 +144,7 @@ async def _call(recipe: Recipe, item: dict[str, Any], number: int, process: Proc
     request = build(recipe, asked, item["variables"], item["count"], fraction, item["max_tokens"], item["most"])
     with tracing.span("call", "CLIENT", model=asked.name, recipe=recipe.name, attempt=number) as span:
         try:
-            reply = await process.call(request, asked, recipe.call.timeout_seconds)
+            reply = await process.clients.call(request, asked, recipe.call.timeout_seconds)
         except asyncio.CancelledError:
             # The process has no more time. The provider may bill the call all the same.
             reply = Failure(transport="stopped")

@@ -17,14 +17,12 @@ from typing import Any, cast
 
 from config import folders
 from config.importing import importable_from
-from config.models import Model
-from config.settings import key_file_stamp, settings
+from config.settings import settings
 from ledger.fleet import Unit
 from ledger.server_clock import ServerClock
 from workers.checks import Checks
 from workers.clerk import Clerk
-from workers.client import Answer, Client
-from workers.errors import Failure
+from workers.clients import Clients
 from workers.generate import generate
 from workers.greenlets import begin, wait_for
 from workers.journal import Journal
@@ -51,15 +49,13 @@ class Process:
         self.draining = False
         self.sick: str | None = None
         """Why this process should end and another take its place, as the end of a sentence."""
+        self.clients = Clients()
         self.checks = Checks()
         self.turned_at = monotonic()
         """When the event loop last did what it was given, by `turn`."""
         self.closed = False
         """Its event loop has ended, or does so now."""
         self.clock = ServerClock()
-        self._clients: dict[str, Client] = {}
-        self._keyed: set[str] = set()
-        self._key_file = key_file_stamp()
         self._held: dict[Unit, asyncio.Task[Any]] = {}
         self._by_job: Counter[str] = Counter()
         self._making: set[Future[Verdict | None]] = set()
@@ -137,23 +133,6 @@ class Process:
             if not self._by_job[job]:
                 del self._by_job[job]
 
-    # What generate() calls, on the event loop, besides the clerk.
-
-    async def call(self, request: dict[str, Any], model: Model, seconds: float) -> Answer | Failure:
-        """Makes a call through this process's one client for the model's provider."""
-        if (stamp := key_file_stamp()) != self._key_file:
-            # Somebody may have put another key there: it is used from now on, without a new start.
-            self._key_file, self._keyed = stamp, set()
-        name = model.provider.name
-        if name not in self._keyed:
-            key = model.provider.key()
-            if name not in self._clients:
-                self._clients[name] = Client(model.provider, key or "")
-            elif key is not None:
-                self._clients[name].use(key)
-            self._keyed.add(name)
-        return await self._clients[name].call(request, model, seconds)
-
     # What housekeeping and shutdown call, from other threads.
 
     @property
@@ -224,8 +203,7 @@ class Process:
         """Closes connections and ends the loop; nothing may be held any more."""
 
         async def close() -> None:
-            for client in self._clients.values():
-                await client.close()
+            await self.clients.close()
             await self.clerk.close()
 
         with contextlib.suppress(TimeoutError):

@@ -24,6 +24,10 @@ class _Line(BaseModel):
     model: str
     unit: int
     token: str
+    # Not in lines of older versions, for a ledger that is not this one: the job, if it is here, was made known again
+    # since. Taken for one of today's, such an answer would be thrown away as a repetition; taken for an orphan, it
+    # would be charged again where it had reached the old ledger and its books were brought from there. So it is set
+    # aside: a person can tell.
     incarnation: str
     settlement: Settlement
     attempt: dict[str, Any]
@@ -43,12 +47,6 @@ async def replay(journal: Journal, clerk: Clerk) -> None:
 
 
 async def _replayed(left: Any, journal: Journal, clerk: Clerk) -> None:
-    if isinstance(left, dict) and "token" in left and "incarnation" not in left:
-        # An older version wrote it, whose ledger this is not: the job, if it is here, was made known again since. Taken
-        # for one of today's, its answer would be thrown away as a repetition. Taken for an orphan, it would be charged
-        # again where it had reached the old ledger, and the job's books were brought from there. A person can tell.
-        journal.set_aside(left, "another version of genfleet wrote it, for another ledger")
-        return
     try:
         with reading("a line of the journal"):
             line = _Line.model_validate(left)

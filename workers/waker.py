@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from functools import partial
 from typing import Any
 
 
@@ -11,25 +12,29 @@ class Waker:
     """Wakes Celery's event loop from another thread, where there is something to do for it at once."""
 
     def __init__(self) -> None:
-        self._receiving, self._sending = socket.socketpair()
-        for end in (self._receiving, self._sending):
-            end.setblocking(False)
+        self._ends: tuple[socket.socket, socket.socket] | None = None
 
     def listen(self, hub: Any) -> None:
         """Called whenever the loop starts anew."""
-        hub.add_reader(self._receiving, self._drain)
+        if self._ends is None:
+            self._ends = socket.socketpair()
+            for end in self._ends:
+                end.setblocking(False)
+        hub.add_reader(self._ends[0], partial(_drain, self._ends[0]))
 
     def wake(self) -> None:
         """From any thread."""
-        with contextlib.suppress(BlockingIOError):  # it has enough to wake for
-            self._sending.send(b"\0")
+        if self._ends is not None:
+            with contextlib.suppress(BlockingIOError):  # it has enough to wake for
+                self._ends[1].send(b"\0")
 
     def close(self) -> None:
         """Nobody listens any more."""
-        self._receiving.close()
-        self._sending.close()
+        for end in self._ends or ():
+            end.close()
 
-    def _drain(self, *_: Any) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._receiving.recv(4096):
-                pass
+
+def _drain(receiving: socket.socket, *_: Any) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while receiving.recv(4096):
+            pass

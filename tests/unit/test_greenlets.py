@@ -95,25 +95,28 @@ def test_the_pool_ends_when_its_tasks_have(loop: asyncio.AbstractEventLoop, monk
     monkeypatch.setattr(pools, "process", Process)
     pool = pools.Pool(limit=3)
     pool.start()
-    begun, heard, release = threading.Semaphore(0), [], asyncio.Event()
+    begun, heard, release = threading.Semaphore(0), list[Any](), asyncio.Event()
 
     def task(number: int) -> int:
         wait_for(release.wait(), loop)
         return number
 
+    def stop() -> None:
+        heard.append("stopping")
+        pool.stop()
+        heard.append("stopped")
+
     for number in range(3):
-        accepted = lambda pid, at: begun.release()  # noqa: E731
-        pool.apply_async(task, (number,), accept_callback=accepted, callback=heard.append)
+        pool.apply_async(task, (number,), accept_callback=lambda pid, at: begun.release(), callback=heard.append)
     for _ in range(3):
         assert begun.acquire(timeout=10)
-    assert heard == []
-    stopping = threading.Thread(target=pool.stop)
+    stopping = threading.Thread(target=stop)
     stopping.start()
-    assert stopping.is_alive()
+    while not heard:
+        pass
     loop.call_soon_threadsafe(release.set)
     stopping.join(10)
-    assert not stopping.is_alive()
-    assert sorted(heard) == [0, 1, 2]
+    assert (heard[0], sorted(heard[1:-1]), heard[-1]) == ("stopping", [0, 1, 2], "stopped")
     assert pool.info["max-concurrency"] == 3
 
 
