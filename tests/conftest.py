@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from config.models import models
 from config.settings import Settings, settings
+from console.services import free_port
 
 # What the person who runs the tests has set must not reach them, not even while they are collected.
 for _name in (*(str(field.alias) for field in Settings.model_fields.values()), "OPENROUTER_API_KEY", "OPENAI_API_KEY"):
@@ -140,10 +140,3 @@ def emptied(server: Server) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
         yield client
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -122,6 +122,14 @@ class Prometheus:
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
+    def ready(self) -> bool:
+        """Whether it answers questions: until then it answers 503."""
+        try:
+            with urlopen(f"{self.url}/-/ready", timeout=30):
+                return True
+        except OSError:
+            return False
+
     def ask(self, path: str, **arguments: str) -> Any:
         """The data of an answer of its interface."""
         with urlopen(f"{self.url}/api/v1/{path}?{urlencode(arguments)}", timeout=30) as answer:
@@ -169,7 +177,7 @@ def prometheus(fleet: Fleet, tmp_path: Path) -> Iterator[tuple[Fleet, str, Prome
 def test_prometheus_sees_a_fleet_at_work(prometheus: tuple[Fleet, str, Prometheus, int]) -> None:
     """It reads both ports without complaint, and every panel and every alert finds what it asks for."""
     fleet, job, server, port = prometheus
-    fleet.until(lambda: answers(f"{server.url}/-/ready"), "Prometheus answers")
+    fleet.until(server.ready, "Prometheus is ready")
     fleet.until(lambda: len(server.query("genfleet_up == 1")) == 2, "both targets are read")
     fleet.until(lambda: server.query("genfleet_job_rejections > 0"), "an example is rejected")
 

