@@ -24,6 +24,7 @@ from workers.orphan import end_with_parent, orphaned
 
 #: Files in a broker's folder: who keeps it holds the first, who uses it shares the second, the third says where it is.
 _LOCK, _USERS, _URL = "lock", "users", "url"
+_LOOK_SECONDS = 1.0
 
 
 def serve_broker(folder: Path, port: int) -> None:
@@ -56,14 +57,19 @@ def serve_broker(folder: Path, port: int) -> None:
         url = f"redis://127.0.0.1:{server.port}/0"
         (folder / _URL).write_text(url)
         say("broker_serving", url=url, folder=folder)
-        while not stop.wait(0.2) and server.is_running():
+        while not stop.wait(_LOOK_SECONDS) and _lives():
             pass
         stop.clear()
         # Workers of a command that was killed still have answers to settle; another command may have joined.
-        while orphaned() and server.is_running() and _in_use(url, users) and not stop.wait(0.2):
+        while orphaned() and _lives() and _in_use(url, users) and not stop.wait(0.2):
             pass
         (folder / _URL).unlink(missing_ok=True)
         server.stop(timeout=30)
+
+
+def _lives() -> bool:
+    """Whether the server, the one child there is, has not ended; a busy one may not answer for a while, and lives."""
+    return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def _in_use(url: str, users: IO[str]) -> bool:

@@ -26,7 +26,7 @@ from workers.shown import Shown
 from workers.units import Units
 
 _LOST_SECONDS = 600.0
-_SPECS_KEPT = 64
+_JOBS_KEPT = 64
 
 
 class Clerk:
@@ -45,7 +45,7 @@ class Clerk:
         self.on_room: Callable[[str], None] = lambda job: None
         self._journal = journal
         self._leases = Leases(url, worker)
-        self._lines: dict[tuple[str, str], Line] = {}
+        self._lines: dict[str, dict[str, Line]] = {}  # by model and job
         self._specs: OrderedDict[str, Spec] = OrderedDict()
         self._stopped: dict[str, str] = {}
         self._shown = Shown()
@@ -66,7 +66,7 @@ class Clerk:
                 if problems := output_problems(recipe):
                     raise RecipeError(recipe.name, problems)
             self._specs[job] = spec
-            if len(self._specs) > _SPECS_KEPT:
+            if len(self._specs) > _JOBS_KEPT:
                 self._specs.popitem(last=False)
         return self._specs[job]
 
@@ -92,7 +92,7 @@ class Clerk:
         Raises:
             Damaged: admit.lua breaks on what stands in the ledger.
         """
-        line = self._lines.setdefault((model, job), Line())
+        line = self._line(model, job)
 
         async def ask(more: bool) -> Grant | Wait | Drop:
             asking = asyncio.ensure_future(
@@ -117,7 +117,15 @@ class Clerk:
 
     def in_line(self, job: str) -> int:
         """How many of the job's examples wait here for admission."""
-        return sum(line.waiting for (_, of), line in list(self._lines.items()) if of == job)
+        return sum(lines[job].waiting for lines in list(self._lines.values()) if job in lines)
+
+    def _line(self, model: str, job: str) -> Line:
+        lines = self._lines.setdefault(model, {})
+        if job not in lines:
+            if len(lines) >= _JOBS_KEPT:
+                lines = self._lines[model] = {name: line for name, line in lines.items() if line.waiting}
+            lines[job] = Line()
+        return lines[job]
 
     async def settle(
         self,
@@ -157,9 +165,8 @@ class Clerk:
                 self._journal.set_aside({"token": token, **record()}, "its job is lost")
         self._journal.done(token)
         self.busy.discard((job, unit))
-        for (of, _), line in self._lines.items():
-            if of == model:
-                line.settled()
+        for line in self._lines.get(model, {}).values():
+            line.settled()
         number = self._shown.take(job, cause_of(settlement.outcome, settlement.reason)) if answer == "settled" else None
         if number is not None:
             kept = latest_fields(settlement.outcome, settlement.reason, attempt, examples, number)

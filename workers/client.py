@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -14,14 +13,17 @@ from typing import Any, Literal
 import aiohttp
 import openai
 from httpx2 import Response
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI, DefaultAioHttpClient, RequestOptions
 
 from config.models import Model, Provider, models
+from ledger.storable import read_json
 from workers.errors import Failure, Told
 from workers.loose import count, header_number, number, table, text
 from workers.usage import cost_of, tokens_of
 
-_PATH = "/chat/completions"
+_PATH = "chat/completions"
+#: Said with each call, for what it would otherwise copy from its own defaults.
+_OPTIONS: RequestOptions = {"headers": {}, "max_retries": 0, "security": {"bearer_auth": True}}
 _CONNECT_SECONDS = 15.0
 _AFFORDS = re.compile(r"can only afford (\d{1,9})\b", re.ASCII)
 
@@ -58,6 +60,8 @@ class Client:
             default_headers=provider.headers,
             http_client=DefaultAioHttpClient(),
         )
+        # Whole, or the package would join it with its base for every call.
+        self._url = f"{self._openai.base_url}{_PATH}"
 
     def use(self, key: str) -> None:
         """Sends this key from the next call on."""
@@ -73,12 +77,12 @@ class Client:
                 # `chat.completions.create` sends the same body, after it has looked for things to convert in all of it,
                 # and reads the answer into objects: a third of what a call costs us, and neither is of use here.
                 raw = await self._openai.post(
-                    _PATH,
+                    self._url,
                     cast_to=Response,
                     body=request,
-                    options={"timeout": openai.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))},
+                    options=_OPTIONS | {"timeout": openai.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))},
                 )
-            body = json.loads(raw.content)
+            body = read_json(raw.content)
         except TimeoutError:
             return Failure(transport="timeout", latency=time.monotonic() - began)
         except openai.APIStatusError as error:

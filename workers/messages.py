@@ -27,6 +27,9 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 _TEXTS = {"lang", "task", "id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin"}
 _FLAGS = {"ignore_result", "redelivered"}
 _MOST_TEXT = 500
+#: A message as kombu delivers it: its envelope decoded, its body not.
+Message = dict[str, Any]
+
 _CONTROL = {"method", "arguments", "destination", "pattern", "matcher", "ticket", "reply_to"}
 
 
@@ -39,9 +42,10 @@ def _require(true: bool, why: str) -> None:
         raise Malformed(why)
 
 
-def read_task(raw: bytes, queue: str) -> tuple[str, int]:
-    """Job and unit of a task's message in `queue`, `generate.MODEL` or `generate.MODEL:JOB`. Raises Malformed."""
-    headers, body = _opened(raw, MOST_BYTES["task"])
+def read_task(raw: bytes, queue: str) -> Message:
+    """A task's message in `queue`, `generate.MODEL` or `generate.MODEL:JOB`. Raises Malformed."""
+    message, body = _opened(raw, MOST_BYTES["task"])
+    headers = message.get("headers") or {}
     _require(headers.keys() <= _NEUTRAL.keys() | _TEXTS | _FLAGS | {HEADER}, "it has headers of no task of ours")
     _require(headers.get(HEADER) is None or is_trace(headers[HEADER]), "its trace is none")
     _require(
@@ -63,29 +67,30 @@ def read_task(raw: bytes, queue: str) -> tuple[str, int]:
     _require(type(unit) is int and 0 <= unit < MOST_UNIT, "its unit is no number of a task")
     _require(headers.get("id") == f"{job}-{unit}", "its id is not that of its arguments")
     _require(queue in (headers.get("task"), f"{headers.get('task')}:{job}"), "its task is of another queue")
-    return job, unit
+    return message
 
 
-def read_envelope(raw: bytes) -> None:
-    """Looks a message over that is no task: an answer to a command, or an event. Raises Malformed."""
-    _opened(raw, MOST_BYTES["other"])
+def read_envelope(raw: bytes) -> Message:
+    """A message that is no task: an answer to a command, or an event. Raises Malformed."""
+    return _opened(raw, MOST_BYTES["other"])[0]
 
 
-def read_control(raw: bytes) -> None:
-    """Looks over a command to the workers, such as `celery inspect` sends. Raises Malformed."""
-    _, body = _opened(raw, MOST_BYTES["other"])
+def read_control(raw: bytes) -> Message:
+    """A command to the workers, such as `celery inspect` sends. Raises Malformed."""
+    message, body = _opened(raw, MOST_BYTES["other"])
     _require(isinstance(body, dict) and body.keys() <= _CONTROL, "it is no command")
     _require(isinstance(body.get("method"), str), "it names no command")
     for name, kinds in (("arguments", dict), ("reply_to", dict), ("destination", list | str)):
         _require(body.get(name) is None or isinstance(body[name], kinds), f"its {name} cannot be read")
+    return message
 
 
-def _opened(raw: bytes, most: int) -> tuple[dict[str, Any], Any]:
-    """Headers and body."""
+def _opened(raw: bytes, most: int) -> tuple[Message, Any]:
+    """The message and its body, decoded."""
     message = _checked(_decoded(raw, most))
     try:
         body = base64.b64decode(message["body"], validate=True)
-        return message.get("headers") or {}, json.loads(body)
+        return message, json.loads(body)
     except (ValueError, RecursionError):
         raise Malformed("its body is no JSON in base64") from None
 
@@ -99,7 +104,7 @@ def _decoded(raw: bytes, most: int) -> Any:
         raise Malformed("it is no JSON") from None
 
 
-def _checked(message: Any) -> dict[str, Any]:
+def _checked(message: Any) -> Message:
     """The message, if kombu can deliver it. Raises Malformed."""
     if not isinstance(message, dict):
         raise Malformed("it is no object")

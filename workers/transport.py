@@ -6,6 +6,7 @@ kombu takes what is in the broker as it is: one text in a queue that is no messa
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -15,11 +16,10 @@ from kombu import Connection as KombuConnection
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import Transport as RedisTransport
 from kombu.utils.encoding import bytes_to_str
-from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
 from config.logs import log
-from workers.messages import Malformed, read_control, read_envelope, read_task
+from workers.messages import Malformed, Message, read_control, read_envelope, read_task
 
 _PIDBOX = ".pidbox"
 _TASKS = "generate."
@@ -28,30 +28,31 @@ _AT_ONCE = 10
 _NO_BLMPOP = ("unknown command", "no permissions", "NOPERM")
 
 
-def _taken(reply: Any) -> Any:
+def _one_taken(reply: Any) -> Any:
     """The reply to a BRPOP, a queue and a message; nothing where the message is discarded."""
-    found = _many_taken(reply and [reply[0], [reply[1]]])
-    return (found[0], found[1][0]) if found and found[1] else None
+    return reply if reply and _from_queue(reply[1], bytes_to_str(reply[0])) is not None else None
 
 
 def _many_taken(reply: Any) -> Any:
-    """The reply to a BLMPOP, a queue and those of its messages that are not discarded."""
+    """The reply to a BLMPOP: a queue and its messages, decoded, but for those that are discarded."""
     if not reply:
         return None
     queue = bytes_to_str(reply[0])
-    read: Callable[[bytes], Any] = read_envelope
-    if queue.startswith(_TASKS):
-        read = lambda raw: read_task(raw, queue)  # noqa: E731
-    return reply[0], [raw for raw in reply[1] if _is_good(read, raw, queue)]
+    messages = [_from_queue(raw, queue) for raw in reply[1]]
+    return queue, [message for message in messages if message is not None]
 
 
-def _is_good(read: Callable[[bytes], Any], raw: Any, place: str) -> bool:
+def _from_queue(raw: Any, queue: str) -> Message | None:
+    return _read(partial(read_task, queue=queue) if queue.startswith(_TASKS) else read_envelope, raw, queue)
+
+
+def _read(read: Callable[[bytes], Message], raw: Any, place: str) -> Message | None:
+    """The message, or None where it is discarded."""
     try:
-        read(raw if isinstance(raw, bytes) else str(raw).encode())
+        return read(raw if isinstance(raw, bytes) else str(raw).encode())
     except Malformed as malformed:
         log("message_discarded", place=place, why=malformed)
-        return False
-    return True
+        return None
 
 
 class Channel(RedisChannel):
@@ -72,15 +73,15 @@ class Channel(RedisChannel):
         client = super()._create_client(asynchronous)
         if not asynchronous:
             self._kept = client
-        client.set_response_callback("BRPOP", _taken)
+        client.set_response_callback("BRPOP", _one_taken)
         client.set_response_callback("BLMPOP", _many_taken)
         return client
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        count = min(_AT_ONCE, self.qos.can_consume_max_estimate() or 1)
-        if count < 2 or not self._takes_many or not any(queue.startswith(_TASKS) for queue in self.active_queues):
+        if not self._takes_many or not any(queue.startswith(_TASKS) for queue in self.active_queues):
             super()._brpop_start(timeout)
             return
+        count = min(_AT_ONCE, self.qos.can_consume_max_estimate() or 1)
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
@@ -97,14 +98,14 @@ class Channel(RedisChannel):
             queue, messages = self._read_many(options)
             for message in messages:
                 self._queue_cycle.rotate(queue)
-                self.connection._deliver(loads(bytes_to_str(message)), queue)
+                self.connection._deliver(message, queue)
         finally:
             # As kombu's own does.
             self._in_poll = None
             self._flush_brpop_reauth()
         return True
 
-    def _read_many(self, options: Any) -> tuple[str, list[bytes]]:
+    def _read_many(self, options: Any) -> tuple[str, list[Message]]:
         try:
             reply = self.client.parse_response(self.client.connection, "BLMPOP", **options)
         except self.connection_errors:
@@ -118,14 +119,15 @@ class Channel(RedisChannel):
             raise Empty from None
         if not reply or not reply[1]:
             raise Empty
-        return bytes_to_str(reply[0]), reply[1]
+        found: tuple[str, list[Message]] = reply
+        return found
 
     def _handle_message(self, client: Any, r: Any) -> Any:
         """What came by subscription: commands to workers, and events."""
         payload = super()._handle_message(client, r)
         if bytes_to_str(payload["type"]).endswith("message"):
             place = bytes_to_str(payload["channel"])
-            if not _is_good(read_control if place.endswith(_PIDBOX) else read_envelope, payload["data"], place):
+            if _read(read_control if place.endswith(_PIDBOX) else read_envelope, payload["data"], place) is None:
                 payload["data"] = None
         return payload
 
