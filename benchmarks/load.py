@@ -96,7 +96,9 @@ def main(
     case: Annotated[
         list[str] | None, typer.Option(help="Only this one, as 500x2.5; may be given several times.")
     ] = None,
-    system: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Only those whose names begin so; may be given several times.")
+    ] = None,
     repeat: Annotated[int, typer.Option(help="Runs of each; the tables show their medians.", min=1)] = 1,
 ) -> None:
     """What an example costs, and how many calls in flight one machine holds."""
@@ -107,7 +109,10 @@ def main(
     try:
         for one in cases:
             systems: list[System] = [BareLoop(), Genfleet(one.processes, one.in_flight // one.processes), *PEERS]
-            _table(one, [each for each in systems if not system or each.name in system], repeat)
+            chosen = [each for each in systems if not system or each.name.startswith(tuple(system))]
+            if not chosen:
+                raise typer.BadParameter(f"there is no such system; there are {', '.join(e.name for e in systems)}.")
+            _table(one, chosen, repeat)
     except KeyboardInterrupt:
         print("\nStopped; everything it had started is ended.", file=sys.stderr)
         sys.exit(130)
