@@ -24,6 +24,17 @@ _EVENTS_EVERY_SECONDS = 0.25
 class Consumer(CeleryConsumer):
     """A consumer whose tasks wait for admission in the ledger instead of in a local bucket."""
 
+    _listened: bool | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial_prefetch_count += runtime.ahead(self.pool)
+
+    @property
+    def max_prefetch_count(self) -> int:
+        """How many messages are taken at a time, also once the broker was away."""
+        return int(super().max_prefetch_count) + runtime.ahead(self.pool)
+
     def register_with_event_loop(self, hub: Any) -> None:
         """Called whenever the event loop starts, and so after every loss of the broker."""
         super().register_with_event_loop(hub)
@@ -40,6 +51,22 @@ class Consumer(CeleryConsumer):
 
     def on_send_event_buffered(self) -> None:
         """Celery would publish at every turn of its loop, mostly one event at a time."""
+
+    def _flush_events(self) -> None:
+        self._heed_listeners()
+        super()._flush_events()
+
+    def _heed_listeners(self) -> None:
+        """Tasks' events are made while somebody listens, such as Flower; the heart's, every two seconds, tell of that.
+
+        By hand they can be had all the same: `celery control enable_events` holds until listeners come or go.
+        """
+        events = self.event_dispatcher
+        if events is None or events.producer is None or (listeners := events.producer.channel.listeners) is None:
+            return
+        if (listened := listeners > 0) != self._listened:
+            self._listened = listened
+            events.groups = {"worker", "task"} if listened else {"worker"}
 
     #: What each task's rate_limit was when it was last handed on.
     _known: dict[str, Any]

@@ -14,13 +14,14 @@ from typing import Any
 
 from celery.concurrency.base import BasePool, apply_target
 
-from workers.runtime import process
+from workers.runtime import process, waker
+from workers.turns import AT_ONCE
 
 _LOOK_SECONDS = 0.2
 
 
 class Pool(BasePool):
-    """A pool of `limit` tasks: as many messages as Celery takes at a time."""
+    """A pool of tasks, `limit` of which have a place in the process at a time."""
 
     body_can_be_buffer = True
     signal_safe = False
@@ -29,6 +30,11 @@ class Pool(BasePool):
         super().__init__(*args, **options)
         self._running = 0
         self._ended = threading.Condition()
+
+    @property
+    def ahead(self) -> int:
+        """Tasks that begin here before there is a place for them, so that Celery need not ask for each by itself."""
+        return min(AT_ONCE, int(self.limit) // AT_ONCE)
 
     def on_apply(
         self,
@@ -51,6 +57,9 @@ class Pool(BasePool):
             with self._ended:
                 self._running -= 1
                 self._ended.notify_all()
+            if self._running <= self.limit:
+                # Nobody waits for a place any more. Celery's own loop would find out when something else wakes it.
+                waker.wake()
 
     def on_stop(self) -> None:
         """Waits for the tasks that have begun, but for such as began when the event loop was about to end."""

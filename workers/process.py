@@ -40,7 +40,6 @@ class Process:
     def __init__(self, url: str, worker: str | None = None) -> None:
         self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.places = 100
-        """Tasks that this process may hold at a time."""
         self.on_arrival: Callable[[str], None] = lambda job: None
         self.on_again: Callable[[str, int, int], None] = lambda job, unit, attempt: None
         """Called when an attempt at a task has failed and another follows."""
@@ -117,7 +116,8 @@ class Process:
         self._held[job, unit] = cast("asyncio.Task[Any]", asyncio.current_task())
         self._by_job[job] += 1
         try:
-            return await generate(job, unit, self)
+            async with self._free:
+                return await generate(job, unit, self)
         except (asyncio.CancelledError, Stopped):
             self._back.append((job, unit))
             return None
@@ -134,6 +134,15 @@ class Process:
                 del self._by_job[job]
 
     # What housekeeping and shutdown call, from other threads.
+
+    @property
+    def places(self) -> int:
+        """Tasks that may be under way here at a time; others wait, first come, first served."""
+        return self._places
+
+    @places.setter
+    def places(self, places: int) -> None:
+        self._places, self._free = places, asyncio.Semaphore(places)
 
     @property
     def has_room(self) -> bool:

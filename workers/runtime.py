@@ -80,11 +80,16 @@ def start(sender: Any, **_: Any) -> None:
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
     process().places = sender.pool.limit or process().places
-    turns.places = sender.pool.limit or 1
+    turns.places, turns.ahead = sender.pool.limit or 1, ahead(sender.pool)
     turns.in_line, turns.idle = process().clerk.in_line, process().idle
     process().on_arrival, process().clerk.on_room = turns.arrived, _on_room
     process().on_again = partial(_tell_flower, sender)
     threading.Thread(target=_keep_house, args=(sender,), name="housekeeping", daemon=True).start()
+
+
+def ahead(pool: Any) -> int:
+    """Tasks that Celery takes beyond a pool's places; none with its own pools, whose tasks would not begin."""
+    return getattr(pool, "ahead", 0)
 
 
 waker = Waker()

@@ -20,11 +20,11 @@ from redis.exceptions import ResponseError
 
 from config.logs import log
 from workers.messages import Malformed, Message, read_control, read_envelope, read_task
+from workers.turns import AT_ONCE, turns
 
 _PIDBOX = ".pidbox"
 _TASKS = "generate."
-#: Tasks taken at once from one queue: more would wait here for their turn while another process has room.
-_AT_ONCE = 10
+_WORKERS = "worker."
 _NO_BLMPOP = ("unknown command", "no permissions", "NOPERM")
 
 
@@ -58,9 +58,13 @@ def _read(read: Callable[[bytes], Message], raw: Any, place: str) -> Message | N
 class Channel(RedisChannel):
     """A channel that hands on no message that is not one, and takes several tasks at once where there is room.
 
-    kombu takes one at a time, so that on a way of 20 ms to the broker no process starts more than 50 tasks a second.
+    kombu takes one at a time, so that on a way of 20 ms to the broker no process starts more than 50 tasks a second,
+    and asks again for each.
     """
 
+    listeners: int | None = None
+    """How many clients heard what this worker last told of itself; None where it has told nothing."""
+    _heard = 0
     _kept: Any = None
     _takes_many = True
     _asked_many = False
@@ -75,13 +79,16 @@ class Channel(RedisChannel):
             self._kept = client
         client.set_response_callback("BRPOP", _one_taken)
         client.set_response_callback("BLMPOP", _many_taken)
+        client.set_response_callback("PUBLISH", self._heard_by)
         return client
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         if not self._takes_many or not any(queue.startswith(_TASKS) for queue in self.active_queues):
             super()._brpop_start(timeout)
             return
-        count = min(_AT_ONCE, self.qos.can_consume_max_estimate() or 1)
+        count = min(AT_ONCE, self.qos.can_consume_max_estimate() or 1)
+        if count < turns.ahead:
+            return  # one question for several soon, instead of one for each now
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
@@ -121,6 +128,17 @@ class Channel(RedisChannel):
             raise Empty
         found: tuple[str, list[Message]] = reply
         return found
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **options: Any) -> None:
+        """What is told to all; the broker answers how many heard it."""
+        self._heard = 0
+        super()._put_fanout(exchange, message, routing_key, **options)
+        if (routing_key or "").startswith(_WORKERS):
+            self.listeners = self._heard
+
+    def _heard_by(self, clients: int) -> int:
+        self._heard += clients
+        return clients
 
     def _handle_message(self, client: Any, r: Any) -> Any:
         """What came by subscription: commands to workers, and events."""

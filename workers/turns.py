@@ -19,6 +19,8 @@ from workers.app import job_queue
 
 READY = 20
 """Tasks of a job that wait in this process for admission, above which it takes no more of them."""
+AT_ONCE = 10
+"""Tasks taken at once from one queue: more would wait in this process while another has room."""
 _COMING_SECONDS = 5.0
 
 
@@ -34,6 +36,7 @@ class Turns:
     Attributes:
         places: of this process; each holds one task. Without calls in flight, tasks of all models together hold half
             of them, and those of each model as much as of any other.
+        ahead: tasks that this process takes beyond its places, and the fewest that it asks for. They wait for a place.
         in_line: how many tasks of a job wait in this process for admission.
         asked_at: when Celery last asked which queues to take from, on the monotonic clock.
         idle: by job, how many tasks this process holds without a call in flight.
@@ -41,6 +44,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.places = 2 * READY
+        self.ahead = 0
         self.in_line: Callable[[str], int] = lambda job: 0
         self.idle: Callable[[], Counter[str]] = Counter
         self.asked_at = monotonic()

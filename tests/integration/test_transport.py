@@ -6,10 +6,12 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from kombu import Consumer, Exchange, Queue
 
 from workers.app import app
-from workers.transport import _AT_ONCE, Connection
+from workers.transport import Connection
+from workers.turns import AT_ONCE, turns
 
 MODEL = "openai/gpt-4o"
 JOB = "quiz-0123456789"
@@ -55,7 +57,14 @@ def test_several_are_taken_at_once(redis_url: str, redis_client: Any) -> None:
     send(redis_url, 45)
     redis_client.config_resetstat()
     assert taken(redis_url, redis_client, 35, 35) == (list(range(35)), 10)
-    assert calls(redis_client, "blmpop") <= 35 // _AT_ONCE + 2
+    assert calls(redis_client, "blmpop") <= 35 // AT_ONCE + 2
+
+
+def test_a_few_are_not_asked_for(redis_url: str, redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tasks are taken ahead, a question waits until there is room for as many."""
+    monkeypatch.setattr(turns, "ahead", AT_ONCE)
+    send(redis_url, 45)
+    assert taken(redis_url, redis_client, 2 * AT_ONCE - 1, AT_ONCE) == (list(range(AT_ONCE)), 45 - AT_ONCE)
 
 
 def test_one_that_is_no_message_costs_no_other(redis_url: str, redis_client: Any) -> None:

@@ -1,0 +1,67 @@
+"""What a worker process holds: calls in its places, a few tasks before them, and no event that nobody hears."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from fleet_bench import Fleet
+
+COUNT = 300
+
+
+def asked(fleet: Fleet) -> int:
+    """How often the broker was asked for tasks."""
+    return int(fleet.redis.info("commandstats")["cmdstat_blmpop"]["calls"])
+
+
+def heard(listener: Any) -> list[bytes]:
+    """The topics of the events that a listener has got by now, but for the heart's."""
+    topics = []
+    while (found := listener.get_message(timeout=0.1)) is not None:
+        if found["type"] == "pmessage" and b"/worker." not in found["channel"]:
+            topics.append(found["channel"])
+    return topics
+
+
+@pytest.mark.parametrize("pool", [[], ["-P", "threads"]], ids=["ours", "threads"])
+def test_no_more_calls_than_places(fleet: Fleet, pool: list[str]) -> None:
+    """Of 50 places none is left empty, and a task that comes before there is one waits; none is lost or made twice."""
+    fleet.provide(latency_seconds=0.4)
+    fleet.celery(
+        "-A", "workers", "worker", *pool, "-c", "50", "-n", "held@h", "-Q", "generate.anthropic/claude-haiku-4.5"
+    )
+    fleet.until_joined(1)
+    job = fleet.submit("small", "--count", str(COUNT))
+    fleet.until_settled(job, 30)
+    before, began = asked(fleet), time.monotonic()
+    done = fleet.until_state(job, "complete")
+    assert (done.accepted, fleet.billed("calls")) == (COUNT, COUNT)
+    assert max(call.in_flight for call in fleet.provider.audit()) == 50
+    if not pool:
+        # Five at a time, and some four questions a second that find nothing.
+        assert asked(fleet) - before < COUNT / 2 + 4 * (time.monotonic() - began)
+
+
+def test_events_of_tasks_are_made_while_somebody_listens(fleet: Fleet) -> None:
+    """Without a listener a worker tells of no task; soon after one came it does, and no more once it has gone."""
+    fleet.provide(latency_seconds=0.2)
+    fleet.worker(processes=1, concurrency=5)
+    fleet.until_joined(1)
+    job = fleet.submit("small", "--count", str(COUNT))
+    fleet.until_settled(job, 20)
+    with fleet.redis.pubsub() as listener:
+        listener.psubscribe("/*.celeryev/*")
+        fleet.until(lambda: heard(listener), "a task is told of")
+    published = lambda: fleet.redis.info("commandstats")["cmdstat_publish"]["calls"]  # noqa: E731
+
+    def quiet() -> bool:
+        before, then = published(), time.monotonic()
+        time.sleep(1)
+        # The heart beats every two seconds; tasks are told of four times a second.
+        return published() - before < 2 * (time.monotonic() - then)
+
+    fleet.until(quiet, "no task is told of")
+    assert fleet.status(job).state == "running"
+    fleet.genfleet("cancel", job)
