@@ -8,7 +8,7 @@ import duckdb
 
 from config.errors import UserError
 from config.private import FILE
-from console.export_formats import Columns, write_chat, write_csv, write_jsonl, write_parquet
+from console.export_formats import write_chat, write_csv, write_jsonl, write_parquet
 from console.export_order import Example, Ordered
 from ledger.part_files import sync_folder
 from ledger.parts import Parts
@@ -29,7 +29,6 @@ def export(directory: Path, to: Path, format: str | None = None) -> int:  # noqa
     not grow with the job. Raises ExportError, and PartsError when the folder cannot be read.
     """
     kind = format_of(to, format)
-    columns = Columns()
 
     def want_messages(example: Example) -> None:
         if not example.get("messages"):
@@ -38,7 +37,6 @@ def export(directory: Path, to: Path, format: str | None = None) -> int:  # noqa
                 "export as jsonl, parquet or csv."
             )
 
-    looks = {"csv": columns.meet, "chat": want_messages}
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -47,14 +45,14 @@ def export(directory: Path, to: Path, format: str | None = None) -> int:  # noqa
         ):
             scratch = Path(folder)
             examples = Ordered(paths, scratch)
-            count = examples.survey(looks.get(kind))
+            count = examples.survey(want_messages if kind == "chat" else None)
             if not count:
                 raise ExportError(f"{directory} holds no accepted examples: collect the job first.")
             unfinished = scratch / "unfinished"
             if kind == "parquet":
                 write_parquet(examples, unfinished, scratch)
             elif kind == "csv":
-                write_csv(examples, unfinished, columns)
+                write_csv(examples, unfinished, scratch)
             else:
                 (write_chat if kind == "chat" else write_jsonl)(examples, unfinished)
             _put(unfinished, to)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import shutil
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import duckdb
 
@@ -76,14 +78,31 @@ def write_parquet(examples: Iterable[Example], to: Path, scratch: Path) -> None:
         connection.execute(query, [glob.escape(str(rows))])
 
 
-def write_csv(examples: Iterable[Example], to: Path, columns: Columns) -> None:
-    """A header and a row an example, null as an empty field. Raises OSError."""
+def write_csv(examples: Iterable[Example], to: Path, scratch: Path) -> None:
+    """A header and a row an example, null as an empty field; goes through the examples twice. Raises OSError."""
+    columns, written, known = Columns(), 0, 0
+    late = scratch / "rows.csv"
+    with late.open("w", encoding="utf-8", newline="") as rows:
+        table = _table(rows)
+        for number, example in enumerate(examples):
+            row = columns.row(example)
+            if len(row) > written:
+                # Those before lack cells: they are written again below, once all columns are known.
+                written, known = len(row), number
+                rows.seek(0)
+                rows.truncate()
+            table.writerow(row)
     with to.open("w", encoding="utf-8", newline="") as file:
-        # The standard's line ends, because only with them the module quotes every carriage return in a text.
-        table = csv.writer(file, lineterminator="\r\n")
+        table = _table(file)
         table.writerow(columns.names)
-        for example in examples:
-            table.writerow(columns.row(example))
+        table.writerows(map(columns.row, islice(examples, known)))
+    with late.open("rb") as source, to.open("ab") as whole:
+        shutil.copyfileobj(source, whole)
+
+
+def _table(file: TextIO) -> Any:
+    # The standard's line ends, because only with them the module quotes every carriage return in a text.
+    return csv.writer(file, lineterminator="\r\n")
 
 
 class Columns:
@@ -99,14 +118,11 @@ class Columns:
         """The header, in the order in which the columns were met."""
         return list(self._numbers)
 
-    def meet(self, example: Example) -> None:
-        """Takes up the columns that the example has. All examples are met before the first row."""
-        self._of(example)
-
     def row(self, example: Example) -> list[str]:
-        """The example's cells, a column each."""
+        """The example's cells, one for each column that was met by now."""
+        places = self._of(example)
         cells = [""] * len(self._numbers)
-        for number, field, name in self._of(example):
+        for number, field, name in places:
             value = example.get(field)
             cells[number] = _cell(value if name is None or value is None else value[name])
         return cells

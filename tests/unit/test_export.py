@@ -112,17 +112,17 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def test_csv(tmp_path: Path) -> None:
-    """CSV takes output and variables apart into columns, those of all recipes, deeper values as JSON text."""
+    """CSV takes output and variables apart into columns, in the order in which examples have them; the rest is JSON."""
     other = example(0, recipe="b", variables={"n": 5}, output={"answer": HARD, "yes": True, "none": None, "x": 0.5})
     directory = job(tmp_path / "job", [example(1), other])
     assert export(directory, tmp_path / "data.csv") == 2
     first, second = table(tmp_path / "data.csv")
     assert list(first) == [
-        "id", "index", "recipe", "variables.materia", "variables.argomento", "output.question", "output.options",
+        "id", "index", "recipe", "variables.n", "output.answer", "output.yes", "output.none", "output.x",
         "model", "answered_by", "generation_id",
         "usage.prompt_tokens", "usage.completion_tokens", "usage.cached_tokens",
         "cost_usd", "cost_source", "latency_seconds", "attempts", "at",
-        "variables.n", "output.answer", "output.yes", "output.none", "output.x",
+        "variables.materia", "variables.argomento", "output.question", "output.options",
     ]  # fmt: skip
     assert (first["output.answer"], first["output.yes"], first["output.none"]) == (HARD, "true", "")
     assert (first["variables.n"], first["output.x"], first["output.question"]) == ("5", "0.5", "")
