@@ -126,7 +126,7 @@ def test_csv(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert (first["output.answer"], first["output.yes"], first["output.none"]) == (HARD, "true", "")
     assert (first["variables.n"], first["output.x"], first["output.question"]) == ("5", "0.5", "")
-    assert (second["variables.argomento"], second["output.options"]) == ('{"tema": "Roma"}', '["a", "b"]')
+    assert (second["variables.argomento"], second["output.options"]) == ('{"tema":"Roma"}', '["a","b"]')
     assert (second["cost_usd"], second["usage.prompt_tokens"]) == ("0.0001234567", "10")
 
 
@@ -154,7 +154,7 @@ def test_text_is_exact(outputs: list[dict[str, Any]], shuffle: random.Random) ->
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.parquet", "x.chat.jsonl"])
