@@ -55,13 +55,14 @@ class Bench:
     Attributes:
         folder: the run's own, gone at the end.
         env: for the system's processes.
-        provider: the address of the simulated provider, without a path.
+        provider: the address of the simulated provider, without a path; it listens on `host`.
         usage: what the system's processes use; the provider is not among them.
         deadline: of the monotonic clock; a system that is not done then has failed.
     """
 
-    def __init__(self, scenario: Scenario, seconds: float) -> None:
+    def __init__(self, scenario: Scenario, seconds: float, host: str = "127.0.0.1") -> None:
         self.scenario = scenario
+        self._host = host
         self._temporary = tempfile.TemporaryDirectory(prefix="genfleet-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         self._mark = f"GENFLEET_BENCH={uuid.uuid4().hex}"
@@ -79,7 +80,7 @@ class Bench:
 
     def __enter__(self) -> Self:
         self._provider = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.provider", json.dumps(self.scenario.provider())],
+            [sys.executable, "-m", "benchmarks.provider", json.dumps(self.scenario.provider() | {"host": self._host})],
             cwd=ROOT,
             env=self._plain_env,
             stdin=subprocess.DEVNULL,

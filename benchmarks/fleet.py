@@ -2,9 +2,10 @@
 
     python -m benchmarks.fleet [--processes 1 2 4 8] [--milliseconds 0 1 20]
 
-Each process holds 40 calls of a second, so each could make 40 examples a second. Workers reach the broker by a relay
-that answers so many milliseconds later; all of it, the provider too, runs on one machine, and where that has no more
-CPU to give, the table says so. Commands are those that the broker counts (`INFO commandstats`), in scripts or not.
+Each process holds 40 calls of a second, so each could make 40 examples a second. With a way to the broker, workers are
+in up to four network namespaces, whose cables to it take half of the milliseconds in each direction; that needs root.
+All of it, the provider and the cables too, runs on one machine, and where that has no more CPU to give, the table says
+so. Commands are those that the broker counts (`INFO commandstats`), in scripts or not.
 """
 
 from __future__ import annotations
@@ -12,30 +13,34 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from benchmarks.bench import Bench, RunFailed, options_of
+from benchmarks.bench import MODEL, Bench, RunFailed, options_of
 from benchmarks.load import Case
 from benchmarks.measure import admissions
+from benchmarks.network.machines import Machines
+from benchmarks.network.namespace import not_permitted
 from benchmarks.systems.base import Outcome
 from benchmarks.systems.genfleet import Genfleet
 from benchmarks.table import print_rows
 from ledger.connection import Redis
 
 IN_FLIGHT, SECONDS, RUN_SECONDS = 40, 1.0, 25
+_MOST_MACHINES = 4
 _BUSY = 0.9  # of the machine's CPU: more than that is full, and where there is no way, what binds is nothing else
 
 
-class Far(Genfleet):
-    """The fleet, its workers so far from the broker."""
+class Spread(Genfleet):
+    """The fleet, its workers on these machines; on this one, where there are none."""
 
-    def __init__(self, processes: int, milliseconds: float) -> None:
+    def __init__(self, processes: int, machines: Machines | None) -> None:
         super().__init__(processes, IN_FLIGHT)
-        self.milliseconds = milliseconds
+        self.machines = machines
         self.commands: dict[str, int] = {}
 
     def run(self, bench: Bench) -> Outcome:
@@ -46,17 +51,24 @@ class Far(Genfleet):
         return outcome
 
     def start_worker(self, bench: Bench) -> subprocess.Popen[bytes]:
-        """By the relay."""
-        url = bench.env["REDIS_URL"]
-        if self.milliseconds:
-            port = url.rpartition(":")[2].partition("/")[0]
-            bench.start([sys.executable, "-m", "benchmarks.relay", port, str(self.milliseconds)], "relay")
-            bench.until(lambda: bool(bench.said("relay").strip()), "there is a relay")
-            bench.env["REDIS_URL"] = f"redis://127.0.0.1:{bench.said('relay').strip()}/0"
-        try:
+        """On each machine as many as on any other."""
+        if self.machines is None:
             return super().start_worker(bench)
-        finally:
-            bench.env["REDIS_URL"] = url
+        url = bench.env["REDIS_URL"]
+        with redis.Redis.from_url(url) as client:
+            self.machines.admit_to(client)
+        there = url.replace("127.0.0.1", self.machines.broker_host)
+        each = self.processes // len(self.machines.namespaces)
+        figures = ("--processes", str(each), "--concurrency", str(self.concurrency), "--model", MODEL)
+        started = [
+            bench.start(
+                [sys.executable, *namespace.inside(["-m", "console", "worker", *figures])],
+                f"worker-{number}",
+                REDIS_URL=there,
+            )
+            for number, namespace in enumerate(self.machines.namespaces)
+        ]
+        return started[0]
 
 
 @dataclass(frozen=True)
@@ -79,11 +91,13 @@ def main() -> None:
     head = ("to the broker", "processes", "examples/s", "each", "of the ideal", "binds", "CPU ms: workers", "broker")
     rows: list[tuple[str, ...]] = [head]
     last: Grown | None = None
+    if any(asked.milliseconds) and (why := not_permitted()) is not None:
+        sys.exit(f"{why}: run it as root, or with --milliseconds 0.")
     for milliseconds in asked.milliseconds:
         for processes in asked.processes:
             print(f"{milliseconds:g} ms, {processes} processes", file=sys.stderr, flush=True)
             try:
-                last = _run(Far(processes, milliseconds))
+                last = _run(processes, milliseconds)
             except RunFailed as problem:
                 rows.append((f"{milliseconds:g} ms", f"{processes}", *["–"] * 3, str(problem), "–", "–"))
                 continue
@@ -117,12 +131,18 @@ def _row(milliseconds: float, processes: int, grown: Grown) -> tuple[str, ...]:
     )
 
 
-def _run(far: Far) -> Grown:
-    places = far.processes * IN_FLIGHT
-    case = Case(places, SECONDS, int(places / SECONDS * RUN_SECONDS), far.processes)
-    with Bench(case.scenario(), 300) as bench:
+def _run(processes: int, milliseconds: float) -> Grown:
+    places = processes * IN_FLIGHT
+    case = Case(places, SECONDS, int(places / SECONDS * RUN_SECONDS), processes)
+    with ExitStack() as stack:
+        machines = stack.enter_context(Machines(min(processes, _MOST_MACHINES))) if milliseconds else None
+        for cable in machines.to_broker if machines is not None else ():
+            cable.slow(milliseconds / 2000)
+        host = "127.0.0.1" if machines is None else machines.provider_host
+        bench = stack.enter_context(Bench(case.scenario(), 300, host))
         before = _machine()
-        far.run(bench)
+        spread = Spread(processes, machines)
+        spread.run(bench)
         after = _machine()
         calls = admissions(bench.audit())
         begin, end, count = calls[places].t, calls[-1].t, len(calls) - places
@@ -135,7 +155,7 @@ def _run(far: Far) -> Grown:
         busy=(after[0] - before[0]) / (after[1] - before[1]),
         workers_ms=used.get("workers", 0.0),
         broker_ms=used.get("broker", 0.0),
-        commands={name: made / len(calls) for name, made in far.commands.items()},
+        commands={name: made / len(calls) for name, made in spread.commands.items()},
     )
 
 

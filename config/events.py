@@ -71,6 +71,11 @@ EVENTS: Mapping[str, Event] = {
     "estimate_missing": Event(DEBUG, "no estimate: {error}"),
     # Workers
     "model_not_taken": Event(WARNING, "{why}"),
+    "files_few": Event(
+        WARNING,
+        "{calls} calls in flight need {needed} open files, and this system allows {allowed}: "
+        "allow more (ulimit -n), or give --concurrency less",
+    ),
     "limit_changed": Event(WARNING, "the fleet's limit for {model} is now {limit} requests/min"),
     "worker_stopping": Event(
         INFO, "told to stop: calls in flight have {seconds:.0f} s to end; told again, it stops at once"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import aiohttp
 import openai
-from httpx2 import Response
+from httpx2 import Limits, Response
 from openai import AsyncOpenAI, DefaultAioHttpClient, RequestOptions
 
 from config.models import Model, Provider, models
@@ -58,7 +58,8 @@ class Client:
             base_url=provider.url(),
             max_retries=0,
             default_headers=provider.headers,
-            http_client=DefaultAioHttpClient(),
+            # The process's places bound the calls; by default the 1,001st would wait for a connection until it fails.
+            http_client=DefaultAioHttpClient(limits=Limits(max_connections=0)),
         )
         # Whole, or the package would join it with its base for every call.
         self._url = f"{self._openai.base_url}{_PATH}"

@@ -27,6 +27,7 @@ from ledger.trouble import passing
 from workers.app import app, task_name
 from workers.fitting import Fitting
 from workers.janitor import Janitor, enqueue_again
+from workers.open_files import allow_calls
 from workers.orphan import end_with_parent
 from workers.process import Process
 from workers.pulse import Pulse
@@ -80,6 +81,7 @@ def start(sender: Any, **_: Any) -> None:
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
     process().places = sender.pool.limit or process().places
+    allow_calls(process().places)
     turns.places, turns.ahead = sender.pool.limit or 1, ahead(sender.pool)
     turns.in_line, turns.idle = process().clerk.in_line, process().idle
     process().on_arrival, process().clerk.on_room = turns.arrived, _on_room

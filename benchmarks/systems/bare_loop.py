@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from httpx2 import Limits
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from benchmarks.bench import Bench
@@ -27,7 +28,9 @@ class BareLoop(System):
 
 
 async def _generate(task: Task) -> int:
-    client = AsyncOpenAI(base_url=task.base_url, max_retries=0, timeout=120, http_client=DefaultAioHttpClient())
+    # By default 1,000 connections, for which the others would wait until they fail; aiohttp takes 0 for no limit.
+    many = DefaultAioHttpClient(limits=Limits(max_connections=0))
+    client = AsyncOpenAI(base_url=task.base_url, max_retries=0, timeout=120, http_client=many)
     numbers = iter(range(task.examples))
     answered = 0
 

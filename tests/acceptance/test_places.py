@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet_bench import Fleet
+from fleet_bench import MODEL, QUEUE, Command, Fleet
 
 COUNT = 300
 
@@ -42,6 +44,44 @@ def test_no_more_calls_than_places(fleet: Fleet, pool: list[str]) -> None:
     if not pool:
         # Five at a time, and some four questions a second that find nothing.
         assert asked(fleet) - before < COUNT / 2 + 4 * (time.monotonic() - began)
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process, which is the provider, may have as many open as it needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4_096:
+        pytest.skip("needs 4,096 open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4_096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def limited(fleet: Fleet, calls: int, files: tuple[int, int]) -> Command:
+    """A worker that is started with these limits, soft and hard, on open files."""
+    words = ["-m", "celery", "-A", "workers", "worker", "-c", str(calls), "-n", "limited@h", "-Q", QUEUE]
+    begin = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, {files})"
+    return fleet.python(["-c", f"{begin}; os.execv(sys.executable, [sys.executable, *{words}])"], "limited")
+
+
+def test_a_thousand_calls_need_more_files_than_a_process_may_open(fleet: Fleet, many_files: None) -> None:
+    """A worker raises that limit as far as it may; each of 1,100 calls has its connection, or it says what it lacks."""
+    count = 1_100
+    fleet.declare({MODEL: {"concurrent_requests": count}})
+    # So long that none has ended when the last begins.
+    fleet.provide(latency_seconds=20.0, latency_sigma=0.0)
+    worker = limited(fleet, count, (512, 4_096))
+    fleet.until_joined(1)
+    job = fleet.submit("small", "--count", str(count))
+    assert fleet.until_state(job, "complete").accepted == fleet.billed("calls") == count
+    assert max(call.in_flight for call in fleet.provider.audit()) == count
+    assert worker.end().code == 0
+    assert "open files" not in worker.err
+
+    worker = limited(fleet, count, (512, 1_024))
+    fleet.until(
+        lambda: "1100 calls in flight need 1300 open files, and this system allows 1024" in worker.err, "it says so"
+    )
 
 
 def test_events_of_tasks_are_made_while_somebody_listens(fleet: Fleet) -> None:

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import pytest
-from cable import Cable
 from census import Census
 from chaos_run import Run, Shape
 from fleet_bench import MODEL
-from namespaces import Site, not_permitted
+from namespaces import Site
 from provider_looks import arrivals, now
 from test_chaos_provider import cut_off
+
+from benchmarks.network.cable import Cable
+from benchmarks.network.namespace import not_permitted
 
 pytestmark = pytest.mark.chaos
 

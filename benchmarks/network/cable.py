@@ -1,7 +1,7 @@
 """A cable between this machine and a network namespace, which loses, delays or stops packets as a real one does.
 
-The two ends are TUN devices, and a thread of the test carries the packets, because not every kernel has netem. Nothing
-that passes is looked into: TCP does not learn of a cut but by silence. The devices vanish with this process.
+The two ends are TUN devices, and a thread of this process carries the packets, because not every kernel has netem.
+Nothing that passes is looked into: TCP does not learn of a cut but by silence. The devices vanish with this process.
 """
 
 from __future__ import annotations
