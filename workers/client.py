@@ -58,7 +58,7 @@ class Client:
             base_url=provider.url(),
             max_retries=0,
             default_headers=provider.headers,
-            # The process's places bound the calls; by default the 1,001st would wait for a connection until it fails.
+            # The process's places bound the calls, so 0, for no limit: the 1,001st would wait here until it fails.
             http_client=DefaultAioHttpClient(limits=Limits(max_connections=0)),
         )
         # Whole, or the package would join it with its base for every call.

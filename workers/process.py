@@ -146,7 +146,7 @@ class Process:
 
     @property
     def has_room(self) -> bool:
-        """Whether it could hold another task."""
+        """Whether a place is free, and nobody waits for it."""
         return len(self._held) < self.places
 
     def turn(self) -> None:

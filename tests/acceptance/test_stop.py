@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import time
+from contextlib import suppress
 
 import redis
 from fleet_bench import MODEL, Fleet
@@ -39,6 +42,30 @@ def test_a_worker_told_to_stop_finishes_its_calls_and_gives_the_rest_back(fleet:
     fleet.provider.control(latency_seconds=0.1)
     fleet.worker(processes=1)
     assert fleet.until_state(job, "complete").accepted == fleet.billed("calls") == COUNT
+
+
+def test_a_broker_that_does_not_answer_for_a_while_lives_on(fleet: Fleet) -> None:
+    """A busy machine may keep the embedded one from answering; it is ended neither then nor at all, unless it dies."""
+    port = free_port()
+    broker = fleet.start("broker", "--port", str(port), "--folder", str(fleet.folder / "own"))
+    with redis.Redis(port=port, socket_timeout=5) as client:
+
+        def answers() -> bool:
+            with suppress(redis.RedisError):
+                return bool(client.ping())
+            return False
+
+        fleet.until(answers, "it answers")
+        server = int(client.info("server")["process_id"])
+        os.kill(server, signal.SIGSTOP)
+        # Long enough for it to be looked at, with a second's patience, more than once.
+        time.sleep(4)
+        os.kill(server, signal.SIGCONT)
+        fleet.until(answers, "it answers again")
+        assert broker.runs
+        assert int(client.info("server")["process_id"]) == server
+    os.kill(server, signal.SIGKILL)
+    broker.wait()
 
 
 def test_a_second_signal_stops_at_once_and_the_next_worker_completes_the_job(fleet: Fleet) -> None:
