@@ -43,6 +43,15 @@ def end_in_order() -> None:
     """However this command is ended, everything it started ends; in the background a shell has Ctrl-C ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    shown = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("\nStopped; everything it had started is ended.", file=sys.stderr)
+        else:
+            shown(kind, error, trace)
+
+    sys.excepthook = show
 
 
 class RunFailed(Exception):

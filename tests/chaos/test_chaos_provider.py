@@ -100,7 +100,7 @@ def test_every_third_call_fails(chaos: Callable[..., Run], fault: Fault) -> None
             cut_off(run)
         # A third of all calls refused pauses the fleet most of the time; that they are refused by chance shows in the
         # first minutes or later.
-        run.ends(400)
+        run.ends(350)
         given_up, count = reasons(run), run.shape.count
         assert set(given_up) <= {REASONS[fault]}
         if fault in PAID_IN_VAIN:
