@@ -82,6 +82,10 @@ class Clerk:
             await self.patience.ask(lambda: self._leases.stop(job, note))
         except Damaged:
             note = f"{note} It cannot be stopped either."
+        self._tell_stopped(job, note)
+
+    def _tell_stopped(self, job: str, note: str) -> None:
+        """Once, until the job goes on: all its calls in flight may meet what stopped it."""
         if self._stopped.get(job) != note:
             self._stopped[job] = note
             log("job_stopped", job=job, why=note)
@@ -108,6 +112,7 @@ class Clerk:
                     raise
             if isinstance(reply, Grant):
                 self.busy.add((job, unit))
+                self._stopped.pop(job, None)
             return reply
 
         try:
@@ -167,6 +172,8 @@ class Clerk:
         self.busy.discard((job, unit))
         for line in self._lines.get(model, {}).values():
             line.settled()
+        if settlement.stop == "stopped" and answer == "settled":
+            self._tell_stopped(job, settlement.note or "")
         number = self._shown.take(job, cause_of(settlement.outcome, settlement.reason)) if answer == "settled" else None
         if number is not None:
             kept = latest_fields(settlement.outcome, settlement.reason, attempt, examples, number)

@@ -49,7 +49,8 @@ class Decision:
     reason: a word for counts and records.
     charged: whether the provider may have billed the call although no answer came.
     refused: whether it was a 429, which the whole fleet heeds.
-    concerns_job: whether it says nothing against the example: the job is stopped when all its tries have failed so.
+    concerns_job: whether it says nothing against the example: the job is stopped when as many calls of one
+        example have failed so as may fail.
     """
 
     action: Literal["again", "reject", "stop"]

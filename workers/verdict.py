@@ -21,9 +21,16 @@ _RAW_MOST = 200_000
 
 @dataclass
 class Tries:
-    """What this example has been through in this worker: failed calls and answers that were bought in vain."""
+    """What this example has been through in this worker.
+
+    Attributes:
+        failed: calls that failed.
+        job_failed: calls that failed by what says nothing against the example, and concerns its whole job.
+        invalid: answers that were bought in vain.
+    """
 
     failed: int = 0
+    job_failed: int = 0
     invalid: int = 0
 
 
@@ -72,7 +79,7 @@ def _after_failure(
     answer: Answer | None = None,
 ) -> Verdict:
     decision = decide(failure)
-    reason = "empty" if failure.kind == "empty" else decision.reason
+    reason = decision.reason if answer is None else "empty"
     cost = None if decision.charged else answer.cost if answer else 0
     used = {
         "cost": cost,
@@ -88,15 +95,18 @@ def _after_failure(
             wait = min(_PAUSE_MOST, failure.retry_after)
             milliseconds = int((wait + noise.uniform(0, 0.1 + 0.05 * wait)) * 1000) + 1
         return Verdict(Settlement(outcome="again", reason=reason, retry_after_ms=milliseconds, **used))
-    tries.failed += 1
-    if decision.concerns_job and tries.failed >= recipe.call.attempts:
-        return _stopped(recipe, reason, **used)
+    if decision.concerns_job:
+        tries.job_failed += 1
+        if tries.job_failed >= recipe.call.attempts:
+            return _stopped(recipe, reason, **used)
+    else:
+        tries.failed += 1
     if decision.action == "reject" or tries.failed >= recipe.call.attempts:
         detail = (
             f"given up after {tries.failed} failed calls" if decision.action == "again" else "the request is refused"
         )
         return _rejected(item, reason, detail, None, **used)
-    ceiling = min(_BACKOFF_MOST, _BACKOFF_SECONDS * 2 ** (tries.failed - 1))
+    ceiling = min(_BACKOFF_MOST, _BACKOFF_SECONDS * 2 ** (tries.failed + tries.job_failed - 1))
     pause = max(min(_PAUSE_MOST, failure.retry_after or 0.0), noise.uniform(ceiling / 2, ceiling))
     return Verdict(Settlement(outcome="again", reason=reason, **used), pause=pause)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import redis as redis_py
+
 from config.models import load_models
 from console.provider.server import SimulatedProvider
 from console.provider.settings import ProviderSettings
@@ -285,9 +287,21 @@ class Fleet:
         while not (value := condition()):
             if time.monotonic() > deadline:
                 outputs = "\n".join(command.shown() for command in self.commands)
-                raise AssertionError(f"not after {seconds:g} s: {what}\n{outputs}")
+                raise AssertionError(f"not after {seconds:g} s: {what}\n{outputs}\n{self._ledger()}")
             time.sleep(0.05)
         return value
+
+    def _ledger(self) -> str:
+        """What the ledger and the queues hold: who waits in vain is seen there."""
+        if self.redis is None:
+            return ""
+        look = {b"hash": self.redis.hgetall, b"set": self.redis.smembers, b"list": self.redis.llen}
+        lines: list[str] = []
+        with suppress(redis_py.RedisError):  # it may be what the test has ended
+            for key in sorted(self.redis.scan_iter()):
+                kind = self.redis.type(key)
+                lines.append(f"{key.decode()}: {str(look.get(kind, self.redis.type)(key))[:2000]}")
+        return "\n".join(lines)
 
     def until_joined(self, workers: int) -> None:
         """Waits until so many worker processes take tasks."""

@@ -128,6 +128,7 @@ def test_a_refused_key_stops_the_job_and_loses_nothing(fleet: Fleet) -> None:
     assert "refuses the API key (401)" in (stopped.note or "")
     assert "resume the job" in fleet.genfleet("watch", job, code=1).err
     assert worker.end().code == 0
+    assert worker.err.count(f"job {job} is stopped: {stopped.note}") == 1
     assert (stopped.settled, fleet.billed()) == (0, 0)
 
     fleet.worker(processes=1)

@@ -260,6 +260,16 @@ def test_credit_that_is_too_small_rejects_nothing() -> None:
     assert all(word in (verdicts[-1].settlement.note or "") for word in ("402", "credit", "max_tokens", "resume"))
 
 
+def test_credit_that_is_too_small_once_stops_no_job() -> None:
+    """It is counted by itself: among other failures it neither stops the job nor gives the example up."""
+    recipe, tries = recipe_of(call={"attempts": 3}), Tries()
+    small, away = Failure(402, affords=3919), Failure(503)
+    verdicts = [judged(failure, recipe, tries) for failure in (away, small, away, small, away)]
+    assert [one.settlement.stop for one in verdicts] == [None] * 5
+    assert [one.settlement.outcome for one in verdicts] == ["again"] * 4 + ["rejected"]
+    assert verdicts[-1].settlement.reason == "http_503"
+
+
 def test_what_a_worker_cannot_ask_for() -> None:
     """A recipe that this worker cannot use stops the job, with the reason as its note and nothing charged."""
     verdict = unusable(RecipeError("cards", ["output: class not found."]))
@@ -384,6 +394,7 @@ REPLY = st.one_of(
         retryable=st.none() | st.booleans(),
         retry_after=st.none() | st.floats(0, 1e9),
         transport=st.sampled_from([None, "timeout", "connect", "connection", "stopped"]),
+        affords=st.none() | st.integers(1, 10_000),
     ),
 )
 
@@ -402,8 +413,8 @@ def test_an_example_ends(replies: list[Answer | Failure], attempts: int, retry_i
         assert verdict.examples == []
         assert 0 <= verdict.pause <= 300
         counted += settlement.retry_after_ms is None and settlement.stop is None
-        assert counted < attempts + retry_invalid
-        assert counted == tries.failed + tries.invalid
+        assert counted < 2 * attempts + retry_invalid
+        assert counted == tries.failed + tries.job_failed + tries.invalid
 
 
 def test_invalid_is_not_an_example() -> None:
