@@ -21,7 +21,7 @@
 -- KEYS[7] lost           hash    unit -> leases lost with their worker
 -- KEYS[8] unknown        hash    token -> "<nano-dollars> <day>" reserved for a call whose answer never came
 -- KEYS[9] workers        set     every worker that has joined and not left
--- KEYS[10] worker        string  exists while the worker lives (its heartbeat)
+-- KEYS[10] worker        string  exists while the worker lives: its heartbeat, or for as long the word that it asks
 -- KEYS[11] window        hash    r<slot>, t<slot> -> requests and tokens admitted in a tenth of a second, from the slot
 --                                `tail` on; their sums are the model's minute_requests and minute_tokens
 -- KEYS[12] waiting       hash    "<worker> <job>" -> turn, expected tokens, until us (three doubles): lines that wait
@@ -73,9 +73,15 @@ if not item then
   end
   return {'drop', 'settled'}
 end
+-- Whoever holds a lease lives, and is missed when it is gone, though its heart may not have beaten yet: it begins, or was
+-- cut off and is back. Buried now, it would make its call all the same, and another would make it too.
+local function live()
+  if redis.call('SET', KEYS[10], 'asking', 'NX', 'PX', ARGV[6]) then redis.call('SADD', KEYS[9], worker) end
+end
 if held.token then
   -- Our own answer was lost on the way: give it again.
   if held.token ~= token then return {'drop', 'leased'} end
+  live()
   local of = redis.call('HMGET', job, 'plain_in', 'plain_out', 'incarnation')
   return {'go', string.match(item, '^%d+ %d+ %S+ (.*)$'), held.attempt, held.expected, held.cap, of[1] or '', of[2] or '', 0, '',
     of[3] or ''}
@@ -296,10 +302,7 @@ local attempt = redis.call('HINCRBY', KEYS[6], unit, 1)
 local stamp = whole(now)
 redis.call('HSET', leases, unit, table.concat({token, worker, expected, whole(worst), stamp, attempt, recipe, cap, whole(variance)}, ' '))
 redis.call('SADD', KEYS[5], ARGV[4] .. ' ' .. unit)
-if redis.call('SADD', KEYS[9], worker) == 1 then
-  -- Whoever holds a lease is missed when it is gone, even if it never came to its first heartbeat.
-  redis.call('SET', KEYS[10], 'alive', 'PX', ARGV[6])
-end
+live()
 redis.call('HSET', fleet, 'reserved', whole(fleet_reserved + worst))
 redis.call('HINCRBY', window, 'r' .. slot, 1)
 redis.call('HINCRBY', window, 't' .. slot, expected)

@@ -1,6 +1,6 @@
 -- beat: a worker lives. Its heart is heard on the server's clock, and so is a silence of the whole fleet.
 --
--- KEYS[1] worker    string  the heartbeat: alive, or silent; it expires
+-- KEYS[1] worker    string  the heartbeat: alive, or silent (or asking, see admit.lua); it expires
 -- KEYS[2] waiting   string  the examples that the worker holds without a lease, as JSON; it expires
 -- KEYS[3] workers   set     every worker that has joined and not left
 -- KEYS[4] heard     string  exists while any heart has been heard lately

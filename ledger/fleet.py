@@ -16,6 +16,8 @@ HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 15.0
 """How long a heartbeat lasts, by the server's clock."""
 _KEPT_SECONDS = 3600
+#: In the place of a heartbeat that has run out, of a worker that was granted a call since; see admit.lua.
+_ASKING = b"asking"
 #: No heart for so long, and a living worker's may have run out; so long after it, all that live have beaten again.
 _SILENCE_SECONDS = DEAD_AFTER_SECONDS - HEARTBEAT_SECONDS
 _AFTER_SILENCE_SECONDS = DEAD_AFTER_SECONDS
@@ -45,7 +47,8 @@ def alive(redis: Redis) -> dict[str, list[Unit]]:
         return {}
     beats = redis.mget([keys.worker(name) for name in names])
     waiting = redis.mget([keys.worker(name, "waiting") for name in names])
-    return {name: _units(text) for name, beat, text in zip(names, beats, waiting, strict=True) if beat is not None}
+    living = [(name, beat, text) for name, beat, text in zip(names, beats, waiting, strict=True) if beat is not None]
+    return {name: [] if beat == _ASKING else _units(text) for name, beat, text in living}
 
 
 def _joined(redis: Redis) -> set[str]:
@@ -78,11 +81,14 @@ def dead(redis: Redis) -> list[str]:
 def hearts(redis: Redis, workers: list[str]) -> list[str | None]:
     """What each worker's heartbeat says, alive or silent; None where there is none.
 
+    A worker whose heart has run out, and which was granted a call since, lives for the janitor alone.
+
     Raises:
         redis.RedisError: the broker is away, or takes no writes, so that hearts cannot be heard.
     """
     redis.persist(keys.WORKERS)
-    return [None if heart is None else heart.decode() for heart in redis.mget(map(keys.worker, workers))]
+    beats = redis.mget(map(keys.worker, workers))
+    return [None if beat in (None, _ASKING) else beat.decode() for beat in beats]
 
 
 def reap(redis: Redis, worker: str, *, now: bool = False) -> list[Unit]:

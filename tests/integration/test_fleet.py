@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from ledger_bench import Bench
 
 from ledger import fleet, keys
@@ -119,14 +120,27 @@ def test_a_worker_that_was_taken_for_dead_is_missed_again(bench: Bench) -> None:
     assert fleet.reap(bench.redis, "w") == [(job.id, 1)]
 
 
-def test_taking_leases_does_not_stand_for_a_heartbeat(bench: Bench) -> None:
-    """A worker whose housekeeping hangs is found dead however many leases it takes."""
+@pytest.mark.parametrize("again", [False, True], ids=["another", "the same again"])
+def test_who_is_granted_a_call_is_not_buried(bench: Bench, again: bool) -> None:
+    """A worker back from a cut may ask before its heart beats: what it is granted then is not made by others too."""
     job = bench.job(bench.model(), units=2)
     fleet.beat(bench.redis, "w", [])
     job.granted(0)
     silent(bench, "w")
-    job.granted(1)
+    job.granted(0 if again else 1)
+    assert fleet.dead(bench.redis) == fleet.reap(bench.redis, "w") == []
+    silent(bench, "w")
     assert fleet.dead(bench.redis) == ["w"]
+
+
+def test_a_grant_is_no_heartbeat(bench: Bench) -> None:
+    """A worker whose housekeeping hangs says nothing true of what it holds, and its supervisor hears that."""
+    job = bench.job(bench.model(), units=2)
+    fleet.beat(bench.redis, "w", [(job.id, 1)])
+    assert (fleet.hearts(bench.redis, ["w"]), fleet.alive(bench.redis)) == (["alive"], {"w": [(job.id, 1)]})
+    silent(bench, "w")
+    job.granted(0)
+    assert (fleet.hearts(bench.redis, ["w"]), fleet.alive(bench.redis)) == ([None], {"w": []})
 
 
 def test_a_grant_that_never_arrived_is_given_again(bench: Bench) -> None:
