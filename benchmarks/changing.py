@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from urllib.error import URLError
 
 from benchmarks.bench import Bench, RunFailed
+from benchmarks.beside import Beside
 from benchmarks.measure import Step
 from benchmarks.scenarios import limit_field, limit_of
 from benchmarks.systems.base import System
 
 
-class Changer:
+class Changer(Beside):
     """Carries out a scenario's changes in a thread, and knows the binding limit at every time.
 
     Attributes:
@@ -20,21 +20,12 @@ class Changer:
     """
 
     def __init__(self, bench: Bench, system: System) -> None:
+        super().__init__()
         self._bench = bench
         self._system = system
         self.failed: str | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="changer", daemon=True)
         scenario = bench.scenario
         self._steps = [Step(0.0, limit_of(scenario.real, scenario.binds) or float("inf"))]
-
-    def __enter__(self) -> Changer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     @property
     def steps(self) -> list[Step]:

@@ -196,7 +196,12 @@ def run(system: System, case: Case) -> Cost:
 
 def _part(command: str) -> str:
     """What a process is for, in a word."""
-    words = {"-m celery": "workers", "valkey-server": "broker", "console collect": "collector"}
+    words = {
+        "-m celery": "workers",
+        "valkey-server": "broker",
+        "console collect": "collector",
+        "console submit": "producer",
+    }
     return next((word for part, word in words.items() if part in command), "other")
 
 

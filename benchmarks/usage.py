@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from bisect import bisect_left
 from pathlib import Path
+
+from benchmarks.beside import Beside
 
 _EVERY_SECONDS = 0.2
 _MEMORY_EVERY = 5  # readings: the kernel adds it up page by page
@@ -18,7 +19,7 @@ def marked(mark: str) -> list[int]:
     return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal() and _has(folder, mark)]
 
 
-class Meter:
+class Meter(Beside):
     """Adds up the CPU time of all marked processes while it runs, those that have ended meanwhile included.
 
     Attributes:
@@ -28,21 +29,12 @@ class Meter:
     """
 
     def __init__(self, mark: str) -> None:
+        super().__init__()
         self._mark = mark
         self.peak_bytes = 0
         self._seconds: dict[int, float] = {}
         self._commands: dict[int, str] = {}
         self._readings: list[tuple[float, dict[int, float]]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
-
-    def __enter__(self) -> Meter:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     @property
     def total(self) -> float:
