@@ -123,8 +123,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The table, and the same in a file to keep where all scenarios ran."""
-    if not _shown:
+    """The table, and the same in a file to keep where all scenarios ran; once for all processes."""
+    if not _shown or "workerinput" in vars(config):
         return
     text = table(sorted(_shown, key=lambda found: found.name))
     terminalreporter.section("chaos: nothing lost, nothing paid twice")
