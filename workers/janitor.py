@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from time import monotonic
 
 from config.logs import log
 from ledger import fleet, history, jobs, keys, todo
@@ -37,9 +38,10 @@ def enqueue_again(redis: Redis, units: Iterable[Unit]) -> int:
 class Janitor:
     """Works in every worker process; of all of them one at a time sweeps."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, clock: Callable[[], float] = monotonic) -> None:
         self._redis = redis
-        self._missing: set[Unit] = set()
+        self._clock = clock
+        self._missing_since: dict[Unit, float] = {}
         self._keeps_house = False
 
     def work(self, worker: str, waiting: list[Unit], *, silent: bool = False) -> None:
@@ -67,15 +69,24 @@ class Janitor:
     def sweep(self) -> None:
         """Ends the leases of the dead; enqueues again what is on a list but neither queued nor held by anyone."""
         self.bury()
-        # A worker tells what it holds with its heartbeat, so an example is lost only if it is missing twice.
-        missing = self._lost_messages()
-        lost = missing & self._missing
-        self._missing = missing - lost
-        if lost:
+        if lost := self.lost():
             log("messages_lost", count=len(lost))
             enqueue_again(self._redis, lost)
 
-    def _lost_messages(self) -> set[Unit]:
+    def lost(self) -> set[Unit]:
+        """What has no message and no worker any more, as far as that was seen in this round and those before.
+
+        Rounds may follow one another within milliseconds. A worker tells what it holds with its heartbeat, and whoever
+        lives has told it within the time that one lasts: what is missing for as long is held by nobody.
+        """
+        missing, now = self._missing(), self._clock()
+        since = {unit: self._missing_since.get(unit, now) for unit in missing}
+        lost = {unit for unit, first in since.items() if now - first >= fleet.DEAD_AFTER_SECONDS}
+        self._missing_since = {unit: first for unit, first in since.items() if unit not in lost}
+        return lost
+
+    def _missing(self) -> set[Unit]:
+        """What is on a list and, as far as is known now, neither queued nor held by anyone."""
         held = {unit for units in fleet.alive(self._redis).values() for unit in units}
         missing: set[Unit] = set()
         for job, running in jobs.running(self._redis).items():

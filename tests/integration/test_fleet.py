@@ -10,6 +10,7 @@ from ledger_bench import Bench
 from ledger import fleet, keys
 from ledger.fleet import DEAD_AFTER_SECONDS
 from ledger.leases import Drop, Grant
+from workers.app import job_queue
 from workers.janitor import Janitor
 
 
@@ -196,3 +197,29 @@ def test_between_two_beats_nobody_is_buried_after_a_silence(bench: Bench) -> Non
     bench.redis.set(keys.HEARD, "heard")
     janitor.bury()
     assert bench.redis.smembers(keys.WORKERS) == {b"a"}
+
+
+def test_a_message_is_lost_when_all_that_live_have_told_what_they_hold(bench: Bench) -> None:
+    """Rounds within milliseconds prove nothing; what nobody holds for as long as a heartbeat lasts is lost."""
+    job, time = bench.job(bench.model(), units=3), [100.0]
+    janitor = Janitor(bench.redis, lambda: time[0])
+    fleet.beat(bench.redis, "w", [])
+    job.granted(unit=0, worker="w")
+    assert [janitor.lost() for _ in range(5)] == [set()] * 5
+    time[0] += DEAD_AFTER_SECONDS - 0.001
+    assert janitor.lost() == set()
+    # Told since, by one that lives.
+    fleet.beat(bench.redis, "w", [(job.id, 1)])
+    time[0] += 0.001
+    assert janitor.lost() == {(job.id, 2)}
+    # It is sent again, and has as long to be found; so has what its worker tells of no more.
+    fleet.beat(bench.redis, "w", [])
+    assert janitor.lost() == set()
+    time[0] += DEAD_AFTER_SECONDS / 2
+    bench.redis.lpush(job_queue(job.model.name, job.id), "a message")
+    assert janitor.lost() == set()
+    bench.redis.delete(job_queue(job.model.name, job.id))
+    time[0] += DEAD_AFTER_SECONDS / 2
+    assert janitor.lost() == set()
+    time[0] += DEAD_AFTER_SECONDS
+    assert janitor.lost() == {(job.id, 1), (job.id, 2)}
