@@ -14,6 +14,7 @@ from typing import Any
 from celery.utils.time import rate
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from config.logs import log
 from config.models import Model
 from workers import runtime
 from workers.app import rate_limit, task_name
@@ -68,27 +69,38 @@ class Consumer(CeleryConsumer):
             self._listened = listened
             events.groups = {"worker", "task"} if listened else {"worker"}
 
-    #: What each task's rate_limit was when it was last handed on.
-    _known: dict[str, Any]
+    #: By task: its limit, in requests per minute, as it was last seen; 0 is none.
+    _known: dict[str, float]
 
     def reset_rate_limits(self) -> None:
         """Called once at the start, and after every `rate_limit` command."""
         if not hasattr(self, "_known"):
             runtime.declare_limits()
-            self._known = {name: getattr(task, "rate_limit", None) for name, task in self.app.tasks.items()}
+            self._known = {}
             self.show_limits(runtime.limits_in_force())
         super().reset_rate_limits()
 
     def show_limits(self, in_force: dict[str, Model]) -> None:
         """Makes the tasks show these limits, whoever has set them, so that `inspect` and Flower do."""
-        for name, limits in in_force.items():
+        for name, model in in_force.items():
             task = self.app.tasks[task_name(name)]
-            task.rate_limit = self._known[task.name] = rate_limit(limits)
+            task.rate_limit = rate_limit(model)
+            self._seen(task)
 
     def bucket_for_task(self, type: Any) -> None:  # noqa: A002  Celery's name
         """Hands a changed limit to the ledger; there is no local bucket."""
-        limit = getattr(type, "rate_limit", None)
-        if self._known.get(type.name) != limit and type.name.startswith("generate."):
-            per_second = rate(limit)
-            runtime.change_limit(type.name.removeprefix("generate."), per_second * 60 if per_second else None)
-        self._known[type.name] = limit
+        if type.name in self._known and (limit := _per_minute(type)) != self._known[type.name]:
+            runtime.change_limit(type.name.removeprefix("generate."), limit or None)
+            self._seen(type)
+
+    def _seen(self, task: Any) -> None:
+        """Tells of a limit that is another than before, be it that Celery or that the ledger was told of it first."""
+        limit = _per_minute(task)
+        if self._known.setdefault(task.name, limit) != limit:
+            self._known[task.name] = limit
+            log("limit_changed", model=task.name.removeprefix("generate."), limit=f"{limit:g}" if limit else "no")
+
+
+def _per_minute(task: Any) -> float:
+    # As many digits as the ledger's limits are shown with: "100/h" is no other limit when it is read back.
+    return float(f"{rate(task.rate_limit) * 60:g}")

@@ -198,7 +198,6 @@ def limits_in_force() -> dict[str, Model]:
 def change_limit(model: str, per_minute: float | None) -> None:
     """Sets the fleet's limit on requests per minute of a model."""
     limits.change(_redis(), model, {"requests_per_minute": per_minute})
-    log("limit_changed", model=model, limit=f"{per_minute:g}" if per_minute else "no")
 
 
 @signals.worker_shutting_down.connect
