@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parents[1] / "acceptance"))
 from chaos_run import Run, Shape
 from evidence import Evidence, table
 
-_TIMEOUT_SECONDS = 400
+_TIMEOUT_SECONDS = 600
 _shown: list[Evidence] = []
 _session: list[pytest.Config] = []
 
